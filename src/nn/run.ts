@@ -1,0 +1,103 @@
+/** @file Runs a graph on tensors, noting gradients when there is a tape. */
+import { invariant } from "../errors.ts";
+import type { Graph, NodeOf, OpType, ParamRole } from "../graph/types.ts";
+import * as activation from "../tensor/ops/activation.ts";
+import { batchNorm } from "../tensor/ops/batch-norm.ts";
+import { add, concat, mul, padChannels } from "../tensor/ops/combine.ts";
+import { conv2d } from "../tensor/ops/convolution.ts";
+import { dropout, flatten, linear, reshape, softmax } from "../tensor/ops/features.ts";
+import { averagePool, globalAveragePool, maxPool } from "../tensor/ops/pooling.ts";
+import type { Tape } from "../tensor/tape.ts";
+import { free, type Tensor } from "../tensor/tensor.ts";
+import type { Rng } from "../util/rng.ts";
+import type { ParameterStore } from "./parameters.ts";
+import { type NodePlan, planOf } from "./plan.ts";
+
+export interface RunOptions {
+  /** Records gradients; null for inference. */
+  readonly tape: Tape | null;
+  /** "train": batch statistics that move the running ones, dropout on. "batch": batch statistics only. "eval": running statistics. */
+  readonly mode: "train" | "batch" | "eval";
+  /** For dropout; needed in mode "train" when the graph has any. */
+  readonly rng?: Rng;
+}
+
+interface Call<K extends OpType> {
+  readonly node: NodeOf<K>;
+  readonly inputs: readonly Tensor[];
+  readonly plan: NodePlan;
+  readonly options: RunOptions;
+  param(role: ParamRole): Tensor;
+}
+type Kernel<K extends OpType> = (call: Call<K>) => Tensor;
+
+const kernels: { [K in OpType]: Kernel<K> } = {
+  conv: ({ node, inputs: [x], options, param }) =>
+    conv2d(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null, node.attrs),
+  batchNorm: ({ node, inputs: [x], options, param, plan }) =>
+    batchNorm(
+      options.tape,
+      x!,
+      { scale: param("scale"), shift: param("shift"), mean: param("mean"), variance: param("variance") },
+      {
+        ...node.attrs,
+        useBatchStatistics: options.mode !== "eval",
+        updateRunning: options.mode === "train",
+        fuseRelu: plan.fusesRelu,
+      },
+    ),
+  relu: ({ inputs: [x], options, plan }) => activation.relu(options.tape, x!, plan),
+  clip: ({ node, inputs: [x], options, plan }) => activation.clip(options.tape, x!, node.attrs.min, node.attrs.max, plan),
+  leakyRelu: ({ node, inputs: [x], options, plan }) => activation.leakyRelu(options.tape, x!, node.attrs.slope, plan),
+  hardSwish: ({ inputs: [x], options }) => activation.hardSwish(options.tape, x!),
+  sigmoid: ({ inputs: [x], options, plan }) => activation.sigmoid(options.tape, x!, plan),
+  hardSigmoid: ({ inputs: [x], options }) => activation.hardSigmoid(options.tape, x!),
+  add: ({ inputs: [a, b], options }) => add(options.tape, a!, b!),
+  mul: ({ inputs: [a, b], options }) => mul(options.tape, a!, b!),
+  concat: ({ inputs, options }) => concat(options.tape, inputs),
+  maxPool: ({ node, inputs: [x], options }) => maxPool(options.tape, x!, node.attrs),
+  averagePool: ({ node, inputs: [x], options }) => averagePool(options.tape, x!, node.attrs),
+  globalAveragePool: ({ inputs: [x], options }) => globalAveragePool(options.tape, x!),
+  padChannels: ({ node, inputs: [x], options }) => padChannels(options.tape, x!, node.attrs.after),
+  linear: ({ node, inputs: [x], options, param }) => linear(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null),
+  flatten: ({ inputs: [x], options }) => flatten(options.tape, x!),
+  reshape: ({ node, inputs: [x], options }) => reshape(options.tape, x!, [x!.shape[0]!, ...node.attrs.shape]),
+  softmax: ({ inputs: [x], options }) => softmax(options.tape, x!),
+  dropout: ({ node, inputs: [x], options }) => {
+    if (options.mode !== "train" || node.attrs.rate === 0) return x!;
+    invariant(options.rng, "dropout needs an rng");
+    return dropout(options.tape, x!, node.attrs.rate, options.rng);
+  },
+};
+
+/**
+ * Computes the graph's output for a batch.
+ *
+ * @param x [N, ...graph.input.shape]
+ * @returns the output with its batch axis, in the activation layout (features: plain)
+ */
+export function run(graph: Graph, params: ParameterStore, x: Tensor, options: RunOptions): Tensor {
+  const plan = planOf(graph);
+  const values = new Map<string, Tensor>([[graph.input.name, x]]);
+  const uses = new Map<Tensor, number>();
+  const keep = (name: string, tensor: Tensor) => {
+    values.set(name, tensor);
+    uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
+  };
+  for (const [i, node] of graph.nodes.entries()) {
+    const nodePlan = plan[i]!;
+    const inputs = node.inputs.map((name) => values.get(name)!);
+    const call = { node, inputs, plan: nodePlan, options, param: (role: ParamRole) => params.get(node.params[role]!) };
+    const y = nodePlan.isFusedAway ? inputs[0]! : (kernels[node.op] as Kernel<OpType>)(call as Call<OpType>);
+    keep(node.name, y);
+    if (options.tape) continue;
+    for (const name of nodePlan.dying) {
+      const tensor = values.get(name)!;
+      if (tensor === x) continue;
+      const rest = uses.get(tensor)! - 1;
+      uses.set(tensor, rest);
+      if (rest === 0) free(tensor);
+    }
+  }
+  return values.get(graph.output)!;
+}

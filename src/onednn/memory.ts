@@ -1,0 +1,95 @@
+/** @file Native memory in reference-counted blocks, recycled by size so that a training run stops asking the system for more. */
+import koffi from "koffi";
+import { AppError } from "../errors.ts";
+
+const ALIGNMENT = 64;
+const HUGE_PAGE_BYTES = 2 << 20;
+const MADV_HUGEPAGE = 14;
+
+/** A block of native memory. `references` counts the tensors on it; at 0 it goes back to the pool. */
+export interface Block {
+  readonly address: number;
+  readonly bytes: number;
+  references: number;
+  /** oneDNN memory objects on this block by layout id: creating one costs more than running a small layer. */
+  readonly memories: Map<number, bigint>;
+  /** The block as floats, made when first asked for. */
+  view: Float32Array | null;
+}
+
+export interface MemoryPool {
+  allocate(bytes: number): Block;
+  retain(block: Block): void;
+  release(block: Block): void;
+  /** Bytes taken from the system, and how many of them are in use. */
+  statistics(): { readonly totalBytes: number; readonly usedBytes: number; readonly blocks: number };
+  /** Gives every unused block back to the system. */
+  trim(): void;
+}
+
+/** Next size with at most 1/8 of slack, so that shapes that differ little share blocks. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= 4096) return Math.max(ALIGNMENT, 2 ** Math.ceil(Math.log2(bytes)));
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - 3);
+  return Math.ceil(bytes / step) * step;
+}
+
+export function createMemoryPool(onFree: (block: Block) => void): MemoryPool {
+  const system = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+  const alignedAlloc = system.func("size_t aligned_alloc(size_t alignment, size_t bytes)");
+  const free = system.func("void free(size_t address)");
+  const madvise = process.platform === "linux" ? system.func("int madvise(size_t address, size_t bytes, int advice)") : null;
+  const unused = new Map<number, Block[]>();
+  let totalBytes = 0;
+  let usedBytes = 0;
+  let blocks = 0;
+
+  const fresh = (bytes: number): Block => {
+    const isHuge = bytes >= 2 * HUGE_PAGE_BYTES;
+    const address = Number(alignedAlloc(isHuge ? HUGE_PAGE_BYTES : ALIGNMENT, bytes));
+    if (address === 0) throw new AppError("BACKEND", `engine: ${bytes} bytes of memory must be available, got none — use a smaller batch`);
+    if (isHuge) madvise?.(address, bytes, MADV_HUGEPAGE);
+    totalBytes += bytes;
+    blocks++;
+    return { address, bytes, references: 0, memories: new Map(), view: null };
+  };
+
+  return {
+    allocate: (wanted) => {
+      const bytes = sizeClass(wanted);
+      const block = unused.get(bytes)?.pop() ?? fresh(bytes);
+      block.references = 1;
+      usedBytes += bytes;
+      return block;
+    },
+    retain: (block) => {
+      block.references++;
+    },
+    release: (block) => {
+      if (--block.references > 0) return;
+      if (block.references < 0) throw new AppError("INTERNAL", "internal: a tensor was freed twice");
+      usedBytes -= block.bytes;
+      const list = unused.get(block.bytes);
+      if (list) list.push(block);
+      else unused.set(block.bytes, [block]);
+    },
+    statistics: () => ({ totalBytes, usedBytes, blocks }),
+    trim: () => {
+      for (const list of unused.values()) {
+        for (const block of list) {
+          onFree(block);
+          free(block.address);
+          totalBytes -= block.bytes;
+          blocks--;
+        }
+      }
+      unused.clear();
+    },
+  };
+}
+
+/** The block as floats; valid while the block is referenced. */
+export function floats(block: Block): Float32Array {
+  block.view ??= new Float32Array(koffi.view(BigInt(block.address), block.bytes));
+  return block.view;
+}

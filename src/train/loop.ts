@@ -1,0 +1,108 @@
+/** @file The training loop: epochs of steps, with evaluation, averaging, checkpoints and cancellation. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { createPrefetcher } from "../data/prefetch.ts";
+import type { Augmentation, DataSplits } from "../data/types.ts";
+import { AppError } from "../errors.ts";
+import type { Graph } from "../graph/types.ts";
+import type { ParameterStore } from "../nn/parameters.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { createRng } from "../util/rng.ts";
+import type { WeightAverage } from "./ema.ts";
+import type { Optimizer } from "./optimizers.ts";
+import type { Schedule } from "./schedules.ts";
+import { gradientStep, type Teacher } from "./step.ts";
+
+export interface StepEvent {
+  /** Counted from 0 over the whole training. */
+  readonly step: number;
+  readonly steps: number;
+  readonly epoch: number;
+  readonly loss: number;
+  readonly lr: number;
+}
+export interface EpochEvent {
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Mean over the epoch's batches, nats. */
+  readonly trainLoss: number;
+  /** 0…1, on augmented images while training. */
+  readonly trainAccuracy: number;
+  readonly seconds: number;
+}
+
+export interface TrainingOptions {
+  /** The network of a step; a supernet gives another one each time. */
+  readonly graphFor: (step: number) => Graph;
+  readonly params: ParameterStore;
+  readonly data: DataSplits;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly optimizer: Optimizer;
+  readonly schedule: Schedule;
+  readonly augmentation: Augmentation | null;
+  readonly seed: number;
+  readonly labelSmoothing?: number;
+  readonly teacher?: Teacher;
+  readonly average?: WeightAverage;
+  /** First epoch to run, when going on from a checkpoint (default 0). */
+  readonly firstEpoch?: number;
+  /** Ends the training after the current step. */
+  readonly signal?: AbortSignal;
+  readonly onStep?: (event: StepEvent) => void | Promise<void>;
+  readonly onEpoch?: (event: EpochEvent) => void | Promise<void>;
+  readonly clock?: Clock;
+}
+
+/** Steps of one epoch: whole batches only. */
+export function stepsPerEpoch(images: number, batchSize: number): number {
+  return Math.floor(images / batchSize);
+}
+
+/**
+ * Trains `params` in place. Deterministic for a seed, thread count and machine.
+ *
+ * @returns how many epochs were completed; fewer than asked for when `signal` ended it
+ * @throws AppError BACKEND when the loss is no longer a number
+ */
+export async function trainLoop(options: TrainingOptions): Promise<{ completedEpochs: number; isCancelled: boolean }> {
+  const { data, params, epochs, batchSize, optimizer, schedule, seed, signal, clock = systemClock } = options;
+  const rng = createRng(seed);
+  const perEpoch = stepsPerEpoch(data.train.count, batchSize);
+  const steps = perEpoch * epochs;
+  await using prefetcher = createPrefetcher(data.train, {
+    batchSize,
+    normalisation: data.normalisation,
+    augmentation: options.augmentation,
+    seed,
+    shuffle: true,
+    dropLast: true,
+  });
+  for (let epoch = options.firstEpoch ?? 0; epoch < epochs; epoch++) {
+    const started = clock.nowMs();
+    let [lossSum, correct, images, batchIndex] = [0, 0, 0, 0];
+    for await (const batch of prefetcher.epoch(epoch)) {
+      const step = epoch * perEpoch + batchIndex++;
+      const { labelSmoothing = 0, teacher } = options;
+      const stepOptions = { labelSmoothing, rng: rng.fork(`step ${step}`), ...(teacher ? { teacher } : {}) };
+      const result = gradientStep(options.graphFor(step), params, batch, stepOptions);
+      if (!Number.isFinite(result.loss)) {
+        throw new AppError(
+          "BACKEND",
+          `training: the loss must be a number, got ${result.loss} in step ${step} — use a lower learning rate`,
+        );
+      }
+      const lr = schedule(step);
+      optimizer.step(lr);
+      options.average?.update();
+      lossSum += result.loss * batch.size;
+      correct += result.correct;
+      images += batch.size;
+      await options.onStep?.({ step, steps, epoch, loss: result.loss, lr });
+      await nextTurn();
+      if (signal?.aborted) return { completedEpochs: epoch, isCancelled: true };
+    }
+    const seconds = (clock.nowMs() - started) / 1000;
+    await options.onEpoch?.({ epoch, epochs, trainLoss: lossSum / images, trainAccuracy: correct / images, seconds });
+  }
+  return { completedEpochs: epochs, isCancelled: false };
+}
