@@ -1,11 +1,13 @@
 /** @file What running a graph can save: fused batch norm + ReLU, activations in place, memory freed at the last use. */
-import type { Graph, Node, OpType } from "../graph/types.ts";
+import type { Graph, Node, OpAttrs, OpType } from "../graph/types.ts";
 
 export interface NodePlan {
   /** A batchNorm that also applies the ReLU that follows it. */
   readonly fusesRelu: boolean;
-  /** A relu that its batchNorm has applied already. */
+  /** A relu that its batchNorm has applied already, or a clip that the convolution after it will apply. */
   readonly isFusedAway: boolean;
+  /** Bounds by which a convolution clips its input, in place of a clip node before it. */
+  readonly clipInput: OpAttrs["clip"] | null;
   /** An activation that may overwrite its input. */
   readonly inPlace: boolean;
   /** Values that nobody reads after this node. */
@@ -61,15 +63,23 @@ function makePlan(graph: Graph): NodePlan[] {
     }
   }
   const onlyReader = (name: string) => (name !== graph.output && readers.get(name)?.length === 1 ? readers.get(name)![0]! : null);
-  const isFused = (norm: Node, relu: Node | null) => norm.op === "batchNorm" && relu?.op === "relu";
+  const producerOf = (node: Node) => byName.get(node.inputs[0] ?? "");
+  const fusesRelu = (norm: Node | undefined, reader: Node | null) => norm?.op === "batchNorm" && reader?.op === "relu";
+  /** An activation may overwrite what its producer made when the producer's gradient does not read it and nobody else does. */
+  const mayOverwrite = (node: Node) => {
+    const producer = producerOf(node);
+    return producer !== undefined && RESULT_UNUSED[producer.op] && onlyReader(producer.name) === node;
+  };
+  const isLeftToConv = (node: Node | undefined) => node?.op === "clip" && mayOverwrite(node) && onlyReader(node.name)?.op === "conv";
   return graph.nodes.map((node, i) => {
-    const producer = byName.get(node.inputs[0] ?? "");
-    const isOnlyReader = producer !== undefined && onlyReader(producer.name) === node;
-    const isFusedAway = isOnlyReader && isFused(producer, node);
+    const producer = producerOf(node);
+    const isReluDone = node.op === "relu" && producer !== undefined && onlyReader(producer.name) === node && fusesRelu(producer, node);
+    const isFusedAway = isReluDone || isLeftToConv(node);
     return {
-      fusesRelu: isFused(node, onlyReader(node.name)),
+      fusesRelu: fusesRelu(node, onlyReader(node.name)),
       isFusedAway,
-      inPlace: !isFusedAway && isOnlyReader && IN_PLACE.has(node.op) && RESULT_UNUSED[producer.op],
+      clipInput: node.op === "conv" && producer?.op === "clip" && isLeftToConv(producer) ? producer.attrs : null,
+      inPlace: !isFusedAway && IN_PLACE.has(node.op) && mayOverwrite(node),
       dying: [...new Set(node.inputs)].filter((name) => lastUse.get(name) === i && name !== graph.output),
     };
   });

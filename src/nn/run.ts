@@ -32,8 +32,8 @@ interface Call<K extends OpType> {
 type Kernel<K extends OpType> = (call: Call<K>) => Tensor;
 
 const kernels: { [K in OpType]: Kernel<K> } = {
-  conv: ({ node, inputs: [x], options, param }) =>
-    conv2d(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null, node.attrs),
+  conv: ({ node, inputs: [x], options, param, plan }) =>
+    conv2d(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null, node.attrs, plan.clipInput),
   batchNorm: ({ node, inputs: [x], options, param, plan }) =>
     batchNorm(
       options.tape,

@@ -29,6 +29,9 @@ export const ARG = {
   multipleSrc: 1024,
 } as const;
 
+/** "auto" lets oneDNN take Winograd's algorithm where it has one, which rounds a little more coarsely. */
+export type ConvAlgorithm = "direct" | "auto";
+export const CONVOLUTION: Record<ConvAlgorithm, number> = { direct: 1, auto: 3 };
 export type EltwiseAlgorithm = "relu" | "linear" | "logistic" | "clip" | "hardSwish";
 export type PoolAlgorithm = "max" | "averageWithPadding" | "averageWithoutPadding";
 export type BinaryAlgorithm = "add" | "mul";
@@ -70,9 +73,9 @@ export interface Api {
   destroyMemory(memory: Handle): void;
   execute(primitive: Handle, count: number, args: BigUint64Array): void;
 
-  convForward(prop: number, src: Desc, weights: Desc, bias: Desc, dst: Desc, g: WindowGeometry): Handle;
-  convBackwardData(diffSrc: Desc, weights: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
-  convBackwardWeights(src: Desc, diffWeights: Desc, diffBias: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
+  convForward(algorithm: ConvAlgorithm, prop: number, src: Desc, weights: Desc, bias: Desc, dst: Desc, g: WindowGeometry): Handle;
+  convBackwardData(algorithm: ConvAlgorithm, diffSrc: Desc, weights: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
+  convBackwardWeights(algorithm: ConvAlgorithm, src: Desc, diffWeights: Desc, diffBias: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
   normForward(prop: number, data: Desc, epsilon: number, flags: NormFlags): Handle;
   normBackward(diffData: Desc, data: Desc, epsilon: number, flags: NormFlags, hint: Handle): Handle;
   eltwiseForward(algorithm: EltwiseAlgorithm, data: Desc, alpha: number, beta: number): Handle;

@@ -15,12 +15,16 @@ export interface Block {
   readonly memories: Map<number, bigint>;
   /** The block as floats, made when first asked for. */
   view: Float32Array | null;
+  /** Parts that begin at some byte, with memory objects of their own. */
+  readonly slices: Map<number, Block>;
 }
 
 export interface MemoryPool {
   allocate(bytes: number): Block;
   retain(block: Block): void;
   release(block: Block): void;
+  /** The block from byte `offset` on; lives and dies with the block and is not counted itself. */
+  slice(block: Block, offset: number): Block;
   /** Bytes taken from the system, and how many of them are in use. */
   statistics(): { readonly totalBytes: number; readonly usedBytes: number; readonly blocks: number };
   /** Gives every unused block back to the system. */
@@ -51,7 +55,7 @@ export function createMemoryPool(onFree: (block: Block) => void): MemoryPool {
     if (isHuge) madvise?.(address, bytes, MADV_HUGEPAGE);
     totalBytes += bytes;
     blocks++;
-    return { address, bytes, references: 0, memories: new Map(), view: null };
+    return { address, bytes, references: 0, memories: new Map(), view: null, slices: new Map() };
   };
 
   return {
@@ -73,10 +77,20 @@ export function createMemoryPool(onFree: (block: Block) => void): MemoryPool {
       if (list) list.push(block);
       else unused.set(block.bytes, [block]);
     },
+    slice: (block, offset) => {
+      let part = block.slices.get(offset);
+      if (!part) {
+        const bytes = block.bytes - offset;
+        part = { address: block.address + offset, bytes, references: 1, memories: new Map(), view: null, slices: new Map() };
+        block.slices.set(offset, part);
+      }
+      return part;
+    },
     statistics: () => ({ totalBytes, usedBytes, blocks }),
     trim: () => {
       for (const list of unused.values()) {
         for (const block of list) {
+          for (const part of block.slices.values()) onFree(part);
           onFree(block);
           free(block.address);
           totalBytes -= block.bytes;

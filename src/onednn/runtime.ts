@@ -36,15 +36,11 @@ export interface Runtime {
   /** Returns what `make` made for this key the first time. */
   cached<T>(key: string, make: () => T): T;
   compile(descriptor: Handle, what: string): Primitive;
-  execute(
-    primitive: Primitive,
-    ...args: readonly (readonly [argument: number, layout: Layout, block: Block, offsetBytes?: number])[]
-  ): void;
+  execute(primitive: Primitive, ...args: readonly (readonly [argument: number, layout: Layout, block: Block])[]): void;
   setThreads(count: number): void;
   threads(): number;
 }
 
-const MAX_LAYOUTS = 65536;
 const MAX_ARGS = 24;
 /** Above every DNNL_ARG number in use. */
 const MAX_ARGUMENT = 1100;
@@ -69,12 +65,11 @@ function createRuntime(library: OneDnnLibrary): Runtime {
     bytes: api.descBytes(desc),
     isPlain,
   });
-  const memoryOf = (layout: Layout, block: Block, offsetBytes: number): bigint => {
-    const key = offsetBytes * MAX_LAYOUTS + layout.id;
-    let memory = block.memories.get(key);
+  const memoryOf = (layout: Layout, block: Block): bigint => {
+    let memory = block.memories.get(layout.id);
     if (memory === undefined) {
-      memory = BigInt(api.memory(layout.desc, block.address + offsetBytes));
-      block.memories.set(key, memory);
+      memory = BigInt(api.memory(layout.desc, block.address));
+      block.memories.set(layout.id, memory);
     }
     return memory;
   };
@@ -118,9 +113,9 @@ function createRuntime(library: OneDnnLibrary): Runtime {
     execute: (primitive, ...args) => {
       const packed = primitive.args;
       for (let i = 0; i < args.length; i++) {
-        const [argument, layout, block, offset = 0] = args[i]!;
+        const [argument, layout, block] = args[i]!;
         packed[2 * i] = bigArgs[argument] as bigint;
-        packed[2 * i + 1] = memoryOf(layout, block, offset);
+        packed[2 * i + 1] = memoryOf(layout, block);
       }
       api.execute(primitive.handle, args.length, packed);
     },

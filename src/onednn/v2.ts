@@ -1,13 +1,12 @@
 /** @file oneDNN 2.6's API: operation descriptors and memory descriptors are structs, passed here as opaque zeroed blocks. */
 import koffi from "koffi";
-import { type Api, BINARY, type EltwiseAlgorithm, type Handle, type NormFlags, POOL, PROP, type Tag } from "./api.ts";
+import { type Api, BINARY, CONVOLUTION, type EltwiseAlgorithm, type Handle, type NormFlags, POOL, PROP, type Tag } from "./api.ts";
 import { bind, check, int64s, type NativeFunction } from "./binding.ts";
 import type { NativeLibrary } from "./library.ts";
 
 const MEMORY_DESC_BYTES = 1024;
 const OP_DESC_BYTES = 16384;
 const F32 = 3;
-const DIRECT = 1;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 7, aBcd8b: 93, aBcd16b: 69 };
 const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 0x7f, hardSwish: 0x70 };
 const USE_SCALE_AND_SHIFT = 0x8 | 0x10;
@@ -82,12 +81,12 @@ export function createApi(library: NativeLibrary): Api {
     },
     descBytes: (desc) => Number(getSize(desc)),
     descEqual: (a, b) => equal(a, b) === 1,
-    convForward: (prop, src, weights, bias, dst, g) =>
-      describe("a convolution", initConvForward, [prop, DIRECT, src, weights, bias, dst, ...windowArgs(g)]),
-    convBackwardData: (src, weights, dst, g, hint) =>
-      describe("a convolution's data gradient", initConvData, [DIRECT, src, weights, dst, ...windowArgs(g)], hint),
-    convBackwardWeights: (src, weights, bias, dst, g, hint) =>
-      describe("a convolution's weight gradient", initConvWeights, [DIRECT, src, weights, bias, dst, ...windowArgs(g)], hint),
+    convForward: (algorithm, prop, src, weights, bias, dst, g) =>
+      describe("a convolution", initConvForward, [prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)]),
+    convBackwardData: (algorithm, src, weights, dst, g, hint) =>
+      describe("a convolution's data gradient", initConvData, [CONVOLUTION[algorithm], src, weights, dst, ...windowArgs(g)], hint),
+    convBackwardWeights: (algorithm, src, weights, bias, dst, g, hint) =>
+      describe("a convolution's weight gradient", initConvWeights, [CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)], hint),
     normForward: (prop, data, epsilon, flags) =>
       describe("a batch normalisation", initNormForward, [prop, data, epsilon, normFlags(flags)]),
     normBackward: (diff, data, epsilon, flags, hint) =>

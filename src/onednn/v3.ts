@@ -1,7 +1,7 @@
 /** @file oneDNN 3.x's API: memory descriptors are opaque, primitive descriptors are created in one call. */
 import {
   type Api,
-  BINARY,
+  BINARY, CONVOLUTION,
   type EltwiseAlgorithm,
   type NormFlags,
   POOL,
@@ -14,7 +14,6 @@ import { bind, check, int64s } from "./binding.ts";
 import type { NativeLibrary } from "./library.ts";
 
 const F32 = 3;
-const DIRECT = 1;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 6, aBcd8b: 102, aBcd16b: 78 };
 const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 38, hardSwish: 52 };
 const USE_SCALE_AND_SHIFT = 0x2 | 0x4;
@@ -97,12 +96,12 @@ export function createApi(library: NativeLibrary): Api {
     submemory: (parent, dims, offsets) => (submemory(out, parent, int64s(dims), int64s(offsets)) === 0 ? Number(out[0]) : 0),
     descBytes: (desc) => Number(getSize(desc)),
     descEqual: (a, b) => equal(a, b) === 1,
-    convForward: (prop, src, weights, bias, dst, g) =>
-      create(convForward, "preparing a convolution", engine, prop, DIRECT, src, weights, bias, dst, ...windowArgs(g), 0),
-    convBackwardData: (src, weights, dst, g, hint) =>
-      create(convData, "preparing a convolution's data gradient", engine, DIRECT, src, weights, dst, ...windowArgs(g), hint, 0),
-    convBackwardWeights: (src, weights, bias, dst, g, hint) =>
-      create(convWeights, "preparing a convolution's weight gradient", engine, DIRECT, src, weights, bias, dst, ...windowArgs(g), hint, 0),
+    convForward: (algorithm, prop, src, weights, bias, dst, g) =>
+      create(convForward, "preparing a convolution", engine, prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), 0),
+    convBackwardData: (algorithm, src, weights, dst, g, hint) =>
+      create(convData, "preparing a convolution's data gradient", engine, CONVOLUTION[algorithm], src, weights, dst, ...windowArgs(g), hint, 0),
+    convBackwardWeights: (algorithm, src, weights, bias, dst, g, hint) =>
+      create(convWeights, "preparing a convolution's weight gradient", engine, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), hint, 0),
     normForward: (prop, data, epsilon, flags) =>
       create(normForward, "preparing a batch normalisation", engine, prop, data, data, epsilon, normFlags(flags), 0),
     normBackward: (diff, data, epsilon, flags, hint) =>

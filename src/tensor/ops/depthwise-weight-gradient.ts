@@ -11,7 +11,7 @@ import { type Block, floats } from "../../onednn/memory.ts";
 import { type Layout, runtime } from "../../onednn/runtime.ts";
 import { boxLayout, copy } from "../layout.ts";
 import { activationLayout, empty, free, plainLayout, type Tensor, valuesOf } from "../tensor.ts";
-import type { ConvolutionOptions } from "./convolution.ts";
+import type { ConvolutionOptions } from "./convolution-plan.ts";
 
 /** Gradient [C, 1, K, K] for the input and the output's gradient, both in the activation layout. */
 export type DepthwiseWeightGradient = (x: Tensor, dy: Tensor) => Tensor;
@@ -52,8 +52,8 @@ export function createDepthwiseWeightGradient(
     const gradient = activationLayout([count, c, out.h, out.w]);
     const geometry: WindowGeometry = { strides: stride, dilations: [0, 0], paddingBefore: [0, 0], paddingAfter: [0, 0] };
     const any = engine.api.descByTag([c, 1, 1, TILE, TILE], "any");
-    const hint = engine.api.convForward(PROP.training, source.desc, any, 0, gradient.desc, geometry);
-    const descriptor = engine.api.convBackwardWeights(source.desc, any, 0, gradient.desc, geometry, hint);
+    const hint = engine.api.convForward("direct", PROP.training, source.desc, any, 0, gradient.desc, geometry);
+    const descriptor = engine.api.convBackwardWeights("direct", source.desc, any, 0, gradient.desc, geometry, hint);
     if (descriptor === 0) return null;
     return {
       count,
@@ -101,7 +101,7 @@ export function createDepthwiseWeightGradient(
         const offset = (top * padded.w + left) * block * 4;
         engine.execute(
           part.primitive,
-          [ARG.src, part.source, memory.source, offset],
+          [ARG.src, part.source, engine.pool.slice(memory.source, offset)],
           [ARG.diffDst, part.gradient, memory.gradient],
           [ARG.diffWeights, part.weights, dw.block],
         );

@@ -5,7 +5,7 @@ import { runtime } from "../../onednn/runtime.ts";
 import { toActivation } from "../layout.ts";
 import type { Tape } from "../tape.ts";
 import { activationLayout, describe, empty, free, type Tensor } from "../tensor.ts";
-import { windowOutput } from "./convolution.ts";
+import { windowOutput } from "./convolution-plan.ts";
 
 export interface PoolOptions {
   readonly kernel: readonly [number, number];
