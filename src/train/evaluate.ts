@@ -6,7 +6,7 @@ import type { ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
 import { crossEntropy } from "../tensor/losses.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
-import { createRng } from "../util/rng.ts";
+
 
 export interface Evaluation {
   /** Share of images whose largest logit is the label, 0…1. */
@@ -33,7 +33,7 @@ export function evaluate(graph: Graph, params: ParameterStore, set: ImageSet, op
     batchSize: Math.min(batchSize, set.count),
     normalisation,
     augmentation: null,
-    rng: createRng(0),
+    seed: 0,
     epoch: 0,
     shuffle: false,
     dropLast: false,
