@@ -1,0 +1,75 @@
+/** @file A model as an ONNX file. */
+import { foldBatchNorm } from "../graph/fold.ts";
+import { inferShapes } from "../graph/shapes.ts";
+import type { Model, SampleShape } from "../graph/types.ts";
+import { type Emitter, floatTensor, intTensor, onnxRules } from "./nodes.ts";
+import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
+
+export interface ExportOptions {
+  /** Fixed batch size, or any (default). */
+  readonly batch?: number | "dynamic";
+  /** Key-value pairs kept in the file. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Fold batch normalisation into convolutions and leave dropout out (default true). */
+  readonly fold?: boolean;
+}
+
+export const OPSET = 17;
+/** The format version that opset 17 came with. */
+const IR_VERSION = 8;
+export const OUTPUT_NAME = "logits";
+
+function valueInfo(name: string, shape: SampleShape, batch: number | "dynamic"): ValueInfoProto {
+  const dim = [batch === "dynamic" ? { dimParam: "N" } : { dimValue: batch }, ...shape.map((dimValue) => ({ dimValue }))];
+  return { name, type: { tensorType: { elemType: DATA_TYPE.float, shape: { dim } } } };
+}
+
+/**
+ * Encodes a model for inference: float32, opset 17, input `graph.input.name` [N, …], output "logits". The same model gives the
+ * same bytes.
+ */
+export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Array {
+  const { batch = "dynamic", metadata = {}, fold = true } = options;
+  const { graph, weights } = fold ? foldBatchNorm(model) : model;
+  const shapes = inferShapes(graph);
+  const nodes: NodeProto[] = [];
+  const tensors = new Map<string, TensorProto>();
+  for (const node of graph.nodes) {
+    for (const name of Object.values(node.params)) {
+      const weight = weights.get(name)!;
+      tensors.set(name, floatTensor(name, weight.shape, weight.data));
+    }
+  }
+  const rename = (name: string) => (name === graph.output ? OUTPUT_NAME : name);
+  const emit: Emitter = {
+    node: (opType, input, output, attribute = []) =>
+      nodes.push({ name: output, opType, input: input.map(rename), output: [rename(output)], attribute: [...attribute] }),
+    floats: (name, values, dims = [values.length]) => {
+      tensors.set(name, floatTensor(name, dims, Float32Array.from(values)));
+      return name;
+    },
+    ints: (name, values) => {
+      tensors.set(name, intTensor(name, values));
+      return name;
+    },
+  };
+  for (const node of graph.nodes) {
+    const rule = onnxRules[node.op] as (call: { node: unknown; inputShape: SampleShape; emit: Emitter }) => void;
+    rule({ node, inputShape: shapes.get(node.inputs[0]!)!, emit });
+  }
+  const proto: ModelProto = {
+    irVersion: IR_VERSION,
+    producerName: "fettle",
+    producerVersion: "0.1.0",
+    opsetImport: [{ domain: "", version: OPSET }],
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    graph: {
+      name: graph.name,
+      node: nodes,
+      initializer: [...tensors.values()],
+      input: [valueInfo(graph.input.name, graph.input.shape, batch)],
+      output: [valueInfo(OUTPUT_NAME, shapes.get(graph.output)!, batch)],
+    },
+  };
+  return modelType.encode(modelType.fromObject(proto)).finish();
+}

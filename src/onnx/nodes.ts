@@ -1,0 +1,79 @@
+/** @file ONNX nodes for every operator of the intermediate representation. */
+import type { NodeOf, OpAttrs, OpType, Padding, SampleShape } from "../graph/types.ts";
+import { ATTRIBUTE_TYPE, type AttributeProto, DATA_TYPE, type TensorProto } from "./schema.ts";
+
+/** Collects the nodes and constants that one operator becomes. */
+export interface Emitter {
+  node(opType: string, inputs: readonly string[], output: string, attributes?: readonly AttributeProto[]): void;
+  /** Adds a constant and returns its name. */
+  floats(name: string, values: readonly number[], dims?: readonly number[]): string;
+  ints(name: string, values: readonly number[]): string;
+}
+
+interface Call<K extends OpType> {
+  readonly node: NodeOf<K>;
+  readonly inputShape: SampleShape;
+  readonly emit: Emitter;
+}
+type Rule<K extends OpType> = (call: Call<K>) => void;
+
+export const int = (name: string, i: number): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.int, i });
+export const ints = (name: string, values: readonly number[]): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.ints, ints: [...values] });
+const float = (name: string, f: number): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.float, f });
+const pads = ({ top, left, bottom, right }: Padding) => ints("pads", [top, left, bottom, right]);
+
+/** A node with the same inputs and no attributes. */
+const plain =
+  <K extends OpType>(opType: string): Rule<K> =>
+  ({ node, emit }) =>
+    emit.node(opType, node.inputs, node.name);
+
+const weights = (node: NodeOf<"conv"> | NodeOf<"linear">): string[] => [node.params.weight!, ...(node.attrs.hasBias ? [node.params.bias!] : [])];
+const pool = (a: OpAttrs["maxPool"]) => [ints("kernel_shape", a.kernel), ints("strides", a.stride), pads(a.padding)];
+
+export const onnxRules: { [K in OpType]: Rule<K> } = {
+  conv: ({ node, emit }) => {
+    const { kernel, stride, dilation, groups, padding } = node.attrs;
+    const attributes = [ints("kernel_shape", kernel), ints("strides", stride), ints("dilations", dilation), int("group", groups), pads(padding)];
+    emit.node("Conv", [...node.inputs, ...weights(node)], node.name, attributes);
+  },
+  batchNorm: ({ node, emit }) => {
+    const { scale, shift, mean, variance } = node.params;
+    emit.node("BatchNormalization", [...node.inputs, scale!, shift!, mean!, variance!], node.name, [float("epsilon", node.attrs.epsilon)]);
+  },
+  relu: plain("Relu"),
+  clip: ({ node, emit }) => {
+    const { min, max } = node.attrs;
+    emit.node("Clip", [...node.inputs, emit.floats(`clip.min.${min}`, [min], []), emit.floats(`clip.max.${max}`, [max], [])], node.name);
+  },
+  leakyRelu: ({ node, emit }) => emit.node("LeakyRelu", node.inputs, node.name, [float("alpha", node.attrs.slope)]),
+  hardSwish: plain("HardSwish"),
+  sigmoid: plain("Sigmoid"),
+  hardSigmoid: ({ node, emit }) => emit.node("HardSigmoid", node.inputs, node.name, [float("alpha", 1 / 6), float("beta", 0.5)]),
+  add: plain("Add"),
+  mul: plain("Mul"),
+  concat: ({ node, emit }) => emit.node("Concat", node.inputs, node.name, [int("axis", 1)]),
+  maxPool: ({ node, emit }) => emit.node("MaxPool", node.inputs, node.name, pool(node.attrs)),
+  averagePool: ({ node, emit }) =>
+    emit.node("AveragePool", node.inputs, node.name, [...pool(node.attrs), int("count_include_pad", node.attrs.countIncludesPadding ? 1 : 0)]),
+  globalAveragePool: plain("GlobalAveragePool"),
+  padChannels: ({ node, emit }) => {
+    const name = `${node.name}.pads`;
+    emit.node("Pad", [...node.inputs, emit.ints(name, [0, 0, 0, 0, 0, node.attrs.after, 0, 0])], node.name);
+  },
+  linear: ({ node, emit }) => emit.node("Gemm", [...node.inputs, ...weights(node)], node.name, [int("transB", 1)]),
+  flatten: ({ node, emit }) => emit.node("Flatten", node.inputs, node.name, [int("axis", 1)]),
+  reshape: ({ node, emit }) =>
+    emit.node("Reshape", [...node.inputs, emit.ints(`${node.name}.shape`, [0, ...node.attrs.shape])], node.name),
+  softmax: ({ node, emit }) => emit.node("Softmax", node.inputs, node.name, [int("axis", 1)]),
+  dropout: plain("Identity"),
+};
+
+export function floatTensor(name: string, dims: readonly number[], data: Float32Array): TensorProto {
+  return { name, dims: [...dims], dataType: DATA_TYPE.float, rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
+}
+
+export function intTensor(name: string, values: readonly number[]): TensorProto {
+  return { name, dims: [values.length], dataType: DATA_TYPE.int64, rawData: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
+}
+
