@@ -1,0 +1,94 @@
+/** @file Search spaces described by data. */
+import { z } from "zod";
+import { AppError } from "../errors.ts";
+import { makeDivisible } from "../graph/make-divisible.ts";
+import { adaptStrides } from "../graph/networks/strides.ts";
+
+const positive = z.number().int().positive();
+const kernel = z.number().int().positive().refine((k) => k % 2 === 1, "must be odd");
+
+const schema = z.strictObject({
+  name: z.string().min(1),
+  /** [C, H, W]. */
+  input: z.tuple([positive, positive, positive]),
+  classes: z.number().int().min(2),
+  stem: z.strictObject({ width: positive, kernel, stride: positive }),
+  /** The first block: depthwise and pointwise, no expansion, no choice. */
+  first: z.strictObject({ width: positive, kernel, stride: positive }),
+  /** The first block of a stage has its stride; the others have stride 1. */
+  stages: z.array(z.strictObject({ width: positive, blocks: positive, stride: positive })).min(1),
+  /** Inverted residuals that every block may be. */
+  candidates: z.array(z.strictObject({ kernel, expand: z.number().min(1) })).min(1),
+  /** Blocks with stride 1 and equal widths may also be left out. */
+  zero: z.boolean(),
+  head: z.strictObject({ width: positive }),
+  /** Before the classifier, while training (default 0). */
+  dropout: z.number().min(0).max(0.9).default(0),
+  norm: z.strictObject({ epsilon: z.number().positive(), momentum: z.number().min(0).max(1) }),
+});
+
+/** A MobileNet-like space: stem, first block, stages of blocks to choose, head, classifier. */
+export type SpaceDescription = z.infer<typeof schema>;
+
+/** @throws AppError CONFIG naming the field */
+export function parseSpace(value: unknown, where: string): SpaceDescription {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new AppError("CONFIG", `${where}: ${issue!.path.join(".") || "the description"} is not valid: ${issue!.message}`);
+}
+
+const CANDIDATES = [3, 5, 7].flatMap((k) => [3, 6].map((expand) => ({ kernel: k, expand })));
+const NORM = { epsilon: 1e-3, momentum: 0.1 };
+
+/** The space of the ProxylessNAS paper for ImageNet: 21 blocks, 6⁶·7¹⁵ networks. Paper: Cai et al. 2019, arXiv:1812.00332. */
+export const proxylessImagenet: SpaceDescription = {
+  name: "proxyless-imagenet",
+  input: [3, 224, 224],
+  classes: 1000,
+  stem: { width: 32, kernel: 3, stride: 2 },
+  first: { width: 16, kernel: 3, stride: 1 },
+  stages: [
+    { width: 24, blocks: 4, stride: 2 },
+    { width: 40, blocks: 4, stride: 2 },
+    { width: 80, blocks: 4, stride: 2 },
+    { width: 96, blocks: 4, stride: 1 },
+    { width: 192, blocks: 4, stride: 2 },
+    { width: 320, blocks: 1, stride: 1 },
+  ],
+  candidates: CANDIDATES,
+  zero: true,
+  head: { width: 1280 },
+  dropout: 0,
+  norm: NORM,
+};
+
+const SMALL_STAGES = [
+  { width: 24, blocks: 2, stride: 2 },
+  { width: 40, blocks: 3, stride: 2 },
+  { width: 80, blocks: 3, stride: 1 },
+  { width: 96, blocks: 3, stride: 2 },
+  { width: 192, blocks: 2, stride: 1 },
+];
+
+/**
+ * A space of 13 blocks for images of about 28 to 128 pixels: widths are those of the paper's space times `width` (default 0.5)
+ * in multiples of 8; while the last feature map would be smaller than 4×4, the earliest stride of 2 becomes 1.
+ */
+export function mobileNetSpace({ input, classes, width = 0.5 }: { input: SpaceDescription["input"]; classes: number; width?: number }): SpaceDescription {
+  const [stem, ...stages] = adaptStrides([2, ...SMALL_STAGES.map((stage) => stage.stride)], Math.min(input[1], input[2]));
+  const scaled = (channels: number) => makeDivisible(channels * width);
+  return {
+    name: `mobilenet-${input[1]}x${input[2]}-${width}`,
+    input,
+    classes,
+    stem: { width: scaled(32), kernel: 3, stride: stem! },
+    first: { width: scaled(16), kernel: 3, stride: 1 },
+    stages: SMALL_STAGES.map((stage, i) => ({ ...stage, width: scaled(stage.width), stride: stages[i]! })),
+    candidates: CANDIDATES,
+    zero: true,
+    head: { width: scaled(640) },
+    dropout: 0,
+    norm: NORM,
+  };
+}
