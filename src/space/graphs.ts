@@ -33,6 +33,13 @@ function addHead(b: GraphBuilder, x: string, space: SpaceDescription): string {
   return b.classifier(y, { classes: space.classes, dropout: space.dropout });
 }
 
+/** One choice of a block as a network of its own, with the residual sum: what a device is asked the cost of; null for none. */
+export function blockGraph(space: SpaceDescription, block: BlockDescription, choice: Choice): Graph | null {
+  if (choice.kind === "zero") return null;
+  const b = createBuilder({ name: block.name, input: block.inputShape, norm: space.norm });
+  return b.build(addChoice(b, b.input, block, choice, block.hasResidual));
+}
+
 /** The network of an architecture, with residual sums. */
 export function architectureGraph(space: SpaceDescription, architecture: Architecture): Graph {
   const b = createBuilder({ name: space.name, input: space.input, norm: space.norm });
