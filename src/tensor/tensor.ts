@@ -130,3 +130,8 @@ export function valuesOf(tensor: Tensor): Float32Array {
   const all = floats(tensor.block);
   return all.length === length ? all : all.subarray(0, length);
 }
+
+/** The floats of a tensor in the order they lie in memory, padding included; valid until it is freed. */
+export function valuesInMemory(tensor: Tensor): Float32Array {
+  return floats(tensor.block).subarray(0, tensor.layout.bytes / 4);
+}

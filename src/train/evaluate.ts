@@ -1,6 +1,6 @@
 /** @file Accuracy and loss of a network on a set of images. */
 import { batches } from "../data/batches.ts";
-import type { DataSplits, ImageSet } from "../data/types.ts";
+import type { Batch, DataSplits, ImageSet } from "../data/types.ts";
 import type { Graph } from "../graph/types.ts";
 import type { ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
@@ -23,6 +23,13 @@ export interface EvaluateOptions {
   readonly mode?: "eval" | "batch";
 }
 
+/** Loss and hits of one batch, without gradients. */
+export function evaluateBatch(graph: Graph, params: ParameterStore, batch: Batch, mode: "eval" | "batch"): { loss: number; correct: number } {
+  using _scope = createScope();
+  const x = fromArray([batch.size, ...graph.input.shape], batch.x);
+  return crossEntropy(run(graph, params, x, { tape: null, mode }), batch.labels, { gradient: false });
+}
+
 /** Evaluates every image of `set` once, unaugmented, in order. */
 export function evaluate(graph: Graph, params: ParameterStore, set: ImageSet, options: EvaluateOptions): Evaluation {
   const { normalisation, batchSize = 250, mode = "eval" } = options;
@@ -39,10 +46,7 @@ export function evaluate(graph: Graph, params: ParameterStore, set: ImageSet, op
     dropLast: false,
   };
   for (const batch of batches(set, order)) {
-    using _scope = createScope();
-    const x = fromArray([batch.size, ...graph.input.shape], batch.x);
-    const logits = run(graph, params, x, { tape: null, mode });
-    const result = crossEntropy(logits, batch.labels, { gradient: false });
+    const result = evaluateBatch(graph, params, batch, mode);
     loss += result.loss * batch.size;
     correct += result.correct;
     count += batch.size;

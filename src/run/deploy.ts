@@ -1,0 +1,98 @@
+/** @file From trained parameters to a file that was checked and measured. */
+import { batches } from "../data/batches.ts";
+import type { DataSplits, ImageSet, Normalisation } from "../data/types.ts";
+import { AppError } from "../errors.ts";
+import type { Graph } from "../graph/types.ts";
+import { type LatencyStatistics, measureModel } from "../hardware/measure.ts";
+import { exportWeights, type ParameterStore } from "../nn/parameters.ts";
+import { run } from "../nn/run.ts";
+import { exportOnnx } from "../onnx/export.ts";
+import { createSession, type OnnxSession } from "../onnx/session.ts";
+import { toArray } from "../tensor/layout.ts";
+import { createScope, fromArray } from "../tensor/tensor.ts";
+import { type Card, type Constraint, createCard } from "./card.ts";
+import type { RunFolder } from "./folder.ts";
+
+/** Logits of an exported file may differ from the engine's by this much, relative to the largest logit when that is above 1. */
+export const LARGEST_DIFFERENCE = 1e-4;
+const IMAGES_COMPARED = 200;
+
+const inOrder = (set: ImageSet, normalisation: Normalisation, batchSize: number) => ({
+  batchSize: Math.min(batchSize, set.count),
+  normalisation,
+  augmentation: null,
+  seed: 0,
+  shuffle: false,
+  dropLast: false,
+  epoch: 0,
+});
+
+/** Share of images that the file classifies as labelled. */
+export async function evaluateOnnx(session: OnnxSession, set: ImageSet, normalisation: Normalisation): Promise<number> {
+  let correct = 0;
+  const fixed = session.inputShape[0] ?? -1;
+  for (const batch of batches(set, inOrder(set, normalisation, fixed > 0 ? fixed : 250))) {
+    const logits = await session.run(batch.x, [batch.size, ...set.shape]);
+    const classes = logits.length / batch.size;
+    for (let i = 0; i < batch.size; i++) {
+      const row = logits.subarray(i * classes, (i + 1) * classes);
+      if (row.indexOf(Math.max(...row)) === batch.labels[i]) correct++;
+    }
+  }
+  return correct / set.count;
+}
+
+/** Largest difference between the engine's and the file's logits on the first images of `set`, and the largest logit. */
+export async function compareOutputs(graph: Graph, params: ParameterStore, session: OnnxSession, set: ImageSet, normalisation: Normalisation) {
+  let [difference, largest] = [0, 0];
+  for (const batch of batches(set, inOrder(set, normalisation, IMAGES_COMPARED))) {
+    using _scope = createScope();
+    const shape = [batch.size, ...set.shape];
+    const ours = toArray(run(graph, params, fromArray(shape, batch.x), { tape: null, mode: "eval" }));
+    const theirs = await session.run(batch.x, shape);
+    for (let i = 0; i < ours.length; i++) {
+      difference = Math.max(difference, Math.abs(ours[i]! - theirs[i]!));
+      largest = Math.max(largest, Math.abs(ours[i]!));
+    }
+    break;
+  }
+  return { difference, largest };
+}
+
+export interface DeployOptions {
+  readonly graph: Graph;
+  readonly params: ParameterStore;
+  readonly data: DataSplits;
+  readonly folder: RunFolder;
+  readonly seed: number;
+  readonly threads?: number;
+  readonly constraints?: (measured: { latency: LatencyStatistics; fileBytes: number }) => readonly Constraint[];
+}
+
+/**
+ * Writes model.onnx and card.json: exported, compared with the engine, tested and timed in ONNX Runtime.
+ * @throws AppError ONNX when the file does not compute what the engine computes
+ */
+export async function deploy({ graph, params, data, folder, seed, threads = 1, constraints = () => [] }: DeployOptions): Promise<Card> {
+  const bytes = exportOnnx({ graph, weights: exportWeights(params) }, { metadata: { network: graph.name, data: data.name } });
+  folder.writeBytes("model.onnx", bytes);
+  const path = folder.path("model.onnx");
+  const session = await createSession(path, { threads: 2 });
+  const { difference, largest } = await compareOutputs(graph, params, session, data.test, data.normalisation);
+  if (!(difference <= LARGEST_DIFFERENCE * Math.max(1, largest))) {
+    throw new AppError("ONNX", `export: ${path} must compute what the engine computes, got a difference of ${difference} in logits up to ${largest}`);
+  }
+  const test = await evaluateOnnx(session, data.test, data.normalisation);
+  await session.close();
+  const latency = await measureModel(path, { threads });
+  const card = createCard(graph, data, {
+    accuracy: { test, testImages: data.test.count, obtained: "measured" },
+    latency: { ...latency, device: "cpu", threads, batch: 1, obtained: "measured" },
+    constraints: constraints({ latency, fileBytes: bytes.length }),
+    fileBytes: bytes.length,
+    maxDifference: difference,
+    seed,
+  });
+  folder.writeJson("card.json", card);
+  return card;
+}

@@ -1,0 +1,36 @@
+/** @file The folder of one run: resolved configuration, event log, artefacts. */
+import { appendFileSync } from "node:fs";
+import { join } from "node:path";
+import { AppError } from "../errors.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { ensureDir, writeFileAtomic } from "../util/files.ts";
+
+export interface RunFolder {
+  readonly dir: string;
+  path(name: string): string;
+  writeJson(name: string, value: unknown): void;
+  writeBytes(name: string, bytes: Uint8Array): void;
+  /** Appends one line to events.jsonl. */
+  log(event: Readonly<Record<string, unknown>>): void;
+}
+
+/** Creates the folder and writes config.json. @throws AppError STORE when it cannot be written */
+export function openRunFolder(dir: string, config: unknown, clock: Clock = systemClock): RunFolder {
+  ensureDir(dir);
+  const path = (name: string) => join(dir, name);
+  const writeJson = (name: string, value: unknown) => writeFileAtomic(path(name), `${JSON.stringify(value, null, 2)}\n`);
+  writeJson("config.json", config);
+  return {
+    dir,
+    path,
+    writeJson,
+    writeBytes: (name, bytes) => writeFileAtomic(path(name), bytes),
+    log: (event) => {
+      try {
+        appendFileSync(path("events.jsonl"), `${JSON.stringify({ time: clock.now().toISOString(), ...event })}\n`);
+      } catch (error) {
+        throw new AppError("STORE", `write: ${path("events.jsonl")} must be writable, got ${(error as Error).message}`, { cause: error });
+      }
+    },
+  };
+}

@@ -1,0 +1,123 @@
+/** @file From data and a budget to an exported network: feasibility, search, derivation, retraining, deployment. */
+import type { DataSplits } from "../data/types.ts";
+import { AppError } from "../errors.ts";
+import { paramSpecs } from "../graph/params.ts";
+import type { Graph } from "../graph/types.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import type { Device } from "../hardware/device.ts";
+import { measureTogether } from "../hardware/measure.ts";
+import { latencyTable, macsTable } from "../nas/cost-tables.ts";
+import { type CostTable, costOf, type Feasibility, feasibility } from "../nas/costs.ts";
+import { mostProbable, mostProbableWithin } from "../nas/derive.ts";
+import { type SearchOptions, type SearchReport, type SearchResult, search } from "../nas/search.ts";
+import { createParameters, exportWeights } from "../nn/parameters.ts";
+import { exportOnnx } from "../onnx/export.ts";
+import { type Architecture, sampleArchitecture } from "../space/architecture.ts";
+import type { SpaceDescription } from "../space/description.ts";
+import { architectureGraph } from "../space/graphs.ts";
+import { createRng } from "../util/rng.ts";
+import { median } from "../util/statistics.ts";
+import { formatCount, formatMs } from "../util/units.ts";
+
+/** What limits the search: milliseconds on a device, or multiply-accumulates. */
+export type BudgetKind = "latency" | "macs";
+
+export interface Costs {
+  readonly kind: BudgetKind;
+  readonly table: CostTable;
+  /** Measured over predicted latency of whole random networks, by which the table was multiplied; 1 for counts. */
+  readonly calibration: number;
+}
+
+const formatters: Record<BudgetKind, (value: number) => string> = { latency: formatMs, macs: (macs) => `${formatCount(macs)} MACs` };
+export const formatCost = (kind: BudgetKind, value: number): string => formatters[kind](value);
+
+/** A network as an ONNX file with random weights: what a latency depends on is all there. */
+export function untrainedFile(graph: Graph): Uint8Array {
+  using params = createParameters(paramSpecs(graph), createRng(0));
+  return exportOnnx({ graph, weights: exportWeights(params) }, { batch: 1 });
+}
+
+const scale = (table: CostTable, factor: number): CostTable => ({
+  fixed: table.fixed * factor,
+  perChoice: table.perChoice.map((row) => row.map((cost) => cost * factor)),
+});
+
+/** The space's costs on a device. A measured device's table is multiplied by what six whole random networks took. */
+export async function collectCosts(space: SpaceDescription, kind: BudgetKind, device: Device | CpuDevice): Promise<Costs> {
+  if (kind === "macs") return { kind, table: macsTable(space), calibration: 1 };
+  const table = await latencyTable(space, device);
+  if (!("threads" in device)) return { kind, table, calibration: 1 };
+  const rng = createRng(17);
+  const sample = Array.from({ length: 6 }, () => sampleArchitecture(space, rng));
+  const measured = await measureTogether(sample.map((a) => untrainedFile(architectureGraph(space, a))), { threads: device.threads });
+  const calibration = median(measured.map((ms, i) => ms / costOf(table, sample[i]!)));
+  return { kind, table: scale(table, calibration), calibration };
+}
+
+/** @throws AppError INFEASIBLE naming the nearest reachable cost when no network of the space meets the budget */
+export function requireFeasible(space: SpaceDescription, { kind, table }: Costs, budget: number): Feasibility {
+  const reach = feasibility(table, budget, createRng(5));
+  if (reach.minimum > budget) {
+    const [limit, least] = [formatCost(kind, budget), formatCost(kind, reach.minimum)];
+    throw new AppError(
+      "INFEASIBLE",
+      `nas: ${kind} must be at least ${least} in the space ${space.name}, got a limit of ${limit} — raise it to ${least} or make the space smaller with --width`,
+    );
+  }
+  return reach;
+}
+
+/** Absolute budget of a percentage: of the space's most expensive network. */
+export const referenceCost = ({ table }: Costs): number => table.perChoice.reduce((sum, row) => sum + Math.max(...row), table.fixed);
+
+export interface Derived {
+  readonly architecture: Architecture;
+  /** In ms as measured for the whole network, or MACs. */
+  readonly cost: number;
+  readonly isMet: boolean;
+  /** Whether the most probable network as it was would have been within the budget. */
+  readonly isArgmax: boolean;
+}
+
+const ATTEMPTS = 6;
+
+/**
+ * The most probable network within the budget. Latencies are measured on the whole exported network; while it is over the
+ * limit, a cheaper one is derived.
+ */
+export async function derive({ probabilities }: SearchResult, space: SpaceDescription, { kind, table }: Costs, budget: number, device: Device | CpuDevice): Promise<Derived> {
+  const argmax = mostProbable(probabilities).join();
+  let allowed = budget;
+  let best: Derived | null = null;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const architecture = mostProbableWithin(probabilities, table, allowed);
+    if (!architecture) break;
+    const predicted = costOf(table, architecture);
+    const cost =
+      kind === "latency" && "threads" in device
+        ? (await measureTogether([untrainedFile(architectureGraph(space, architecture))], { threads: device.threads }))[0]!
+        : predicted;
+    const derived: Derived = { architecture, cost, isMet: cost <= budget, isArgmax: architecture.join() === argmax };
+    if (!best || derived.cost < best.cost) best = derived;
+    if (derived.isMet) return derived;
+    allowed = Math.min(allowed * 0.985, predicted * (budget / cost));
+  }
+  if (best) return best;
+  throw new AppError("INTERNAL", "internal: a feasible budget gave no architecture");
+}
+
+export interface NasOptions extends Omit<SearchOptions, "costs" | "target" | "isLatency" | "onEpoch"> {
+  readonly device: Device | CpuDevice;
+  readonly costs: Costs;
+  readonly budget: number;
+  readonly data: DataSplits;
+  readonly onEpoch?: (report: SearchReport) => void;
+}
+
+/** Searches and derives: everything up to retraining. */
+export async function findNetwork(options: NasOptions): Promise<Derived & { readonly search: SearchResult }> {
+  const { costs, budget, space, device } = options;
+  const result = await search({ ...options, costs: costs.table, target: budget, isLatency: costs.kind === "latency" });
+  return { ...(await derive(result, space, costs, budget, device)), search: result };
+}
