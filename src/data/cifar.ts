@@ -1,37 +1,76 @@
-/** @file CIFAR-10 in its binary form: records of one label byte and 3×32×32 pixels. */
-import { existsSync, readFileSync } from "node:fs";
+/** @file CIFAR-10's binary version. Source: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version". */
+import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
-import { allocateImages, checkSet } from "./image-set.ts";
-import type { ImageSet } from "./types.ts";
+import { readBytes, requireDirectory } from "./files.ts";
+import { type ImageSource, memorySource, type Sources } from "./source.ts";
+import type { ImageShape } from "./types.ts";
 
-const SHAPE = [3, 32, 32] as const;
+const SHAPE: ImageShape = [3, 32, 32];
 const IMAGE_BYTES = 3 * 32 * 32;
+/** A label and the red, green and blue planes. */
 const RECORD_BYTES = 1 + IMAGE_BYTES;
 const CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const TRAIN_FILES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
+const TEST_FILES = ["test_batch.bin"];
 
-/** Reads batch files into one set. @throws AppError DATA with the path of a missing or truncated file */
-export function readCifar(dir: string, files: readonly string[]): ImageSet {
-  const batches = files.map((file) => {
-    const path = join(dir, file);
-    if (!existsSync(path)) throw new AppError("DATA", `cifar10: ${path} must exist, got no such file`);
-    const bytes = readFileSync(path);
-    if (bytes.length === 0 || bytes.length % RECORD_BYTES !== 0) {
-      throw new AppError("DATA", `cifar10: ${path} must be whole records of ${RECORD_BYTES} bytes, got ${bytes.length} bytes — the file is truncated or damaged`);
+/** Class names of batches.meta.txt, one a line; the published ones if there is no such file. */
+async function readClasses(directory: string): Promise<readonly string[]> {
+  const path = join(directory, "batches.meta.txt");
+  const isThere = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) return CLASSES;
+  const names = (await readFile(path, "utf8"))
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  if (names.length !== CLASSES.length) {
+    throw new AppError("DATA", `data ${path}: must name ${CLASSES.length} classes, one a line, got ${names.length}`);
+  }
+  return names;
+}
+
+async function readPart(directory: string, names: readonly string[], classes: readonly string[]): Promise<ImageSource> {
+  const files: Uint8Array[] = [];
+  for (const name of names) {
+    const path = join(directory, name);
+    const file = await readBytes(path, "fetch CIFAR-10's binary version");
+    if (file.length === 0 || file.length % RECORD_BYTES !== 0) {
+      throw new AppError(
+        "DATA",
+        `data ${path}: must hold whole records of ${RECORD_BYTES} bytes, got ${file.length} bytes — fetch it again`,
+      );
     }
-    return bytes;
-  });
-  const count = batches.reduce((sum, bytes) => sum + bytes.length / RECORD_BYTES, 0);
-  const images = allocateImages(count, SHAPE);
+    for (let at = 0; at < file.length; at += RECORD_BYTES) {
+      if (file[at]! < classes.length) continue;
+      throw new AppError("DATA", `data ${path}: labels must be in 0…${classes.length - 1}, got ${file[at]} for image ${at / RECORD_BYTES}`);
+    }
+    files.push(file);
+  }
+  const count = files.reduce((sum, file) => sum + file.length / RECORD_BYTES, 0);
   const labels = new Int32Array(count);
+  const images = new Uint8Array(count * IMAGE_BYTES);
   let n = 0;
-  for (const bytes of batches) {
-    for (let at = 0; at < bytes.length; at += RECORD_BYTES, n++) {
-      labels[n] = bytes[at]!;
-      images.set(bytes.subarray(at + 1, at + RECORD_BYTES), n * IMAGE_BYTES);
+  for (const file of files) {
+    for (let at = 0; at < file.length; at += RECORD_BYTES, n++) {
+      labels[n] = file[at]!;
+      images.set(file.subarray(at + 1, at + RECORD_BYTES), n * IMAGE_BYTES);
     }
   }
-  const namesFile = join(dir, "batches.meta.txt");
-  const names = existsSync(namesFile) ? readFileSync(namesFile, "utf8").split("\n").filter((line) => line.trim() !== "") : CLASSES;
-  return checkSet({ shape: SHAPE, classes: names, images, labels, count }, `cifar10: ${dir}`);
+  return memorySource(SHAPE, classes, labels, images);
+}
+
+/**
+ * A directory with data_batch_1.bin to data_batch_5.bin and test_batch.bin; class names from batches.meta.txt if there.
+ *
+ * @throws AppError DATA when a file is missing or damaged
+ */
+export async function openCifar10(directory: string): Promise<Sources> {
+  await requireDirectory(directory, "give the directory that holds data_batch_1.bin");
+  const classes = await readClasses(directory);
+  const train = await readPart(directory, TRAIN_FILES, classes);
+  const test = await readPart(directory, TEST_FILES, classes);
+  return { train, validation: null, test };
 }

@@ -1,47 +1,109 @@
-/** @file Data sets in MNIST's IDX format, plain or gzipped. */
-import { existsSync, readFileSync } from "node:fs";
+/** @file The IDX format of MNIST and its relatives. Source: http://yann.lecun.com/exdb/mnist/, "File formats". */
+import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { AppError } from "../errors.ts";
-import { allocateImages, checkSet } from "./image-set.ts";
-import type { ImageSet } from "./types.ts";
+import { readBytes, requireDirectory, unzip } from "./files.ts";
+import { type ImageSource, memorySource, type Sources } from "./source.ts";
 
+/** Two zero bytes, type 0x08 (unsigned byte), number of dimensions. */
 const IMAGES_MAGIC = 0x00000803;
 const LABELS_MAGIC = 0x00000801;
+const ADVICE = "fetch it again";
 
-function readFile(dir: string, name: string): { path: string; bytes: Buffer } {
-  const path = [join(dir, name), join(dir, `${name}.gz`)].find((candidate) => existsSync(candidate));
-  if (path === undefined) throw new AppError("DATA", `idx: ${join(dir, name)} (or .gz) must exist, got no such file`);
-  try {
-    const raw = readFileSync(path);
-    return { path, bytes: path.endsWith(".gz") ? gunzipSync(raw) : raw };
-  } catch (error) {
-    throw new AppError("DATA", `idx: ${path} must be readable, got ${(error as Error).message}`, { cause: error });
+interface IdxArray {
+  readonly dims: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+const hex = (magic: number): string => `0x${magic.toString(16).padStart(8, "0")}`;
+
+/**
+ * Parses an IDX file of unsigned bytes.
+ *
+ * @param path for messages
+ * @throws AppError DATA on a wrong magic number or length
+ */
+export function parseIdx(path: string, file: Uint8Array, magic: typeof IMAGES_MAGIC | typeof LABELS_MAGIC): IdxArray {
+  const rank = magic & 0xff;
+  const header = 4 + 4 * rank;
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  if (file.length >= 4 && view.getUint32(0) !== magic) {
+    const what = magic === IMAGES_MAGIC ? "images" : "labels";
+    throw new AppError(
+      "DATA",
+      `data ${path}: IDX ${what} must start with ${hex(magic)}, got ${hex(view.getUint32(0))} — is it the right file?`,
+    );
   }
+  if (file.length < header)
+    throw new AppError("DATA", `data ${path}: an IDX header must have ${header} bytes, got ${file.length} — ${ADVICE}`);
+  const dims = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
+  const expected = header + dims.reduce((product, dim) => product * dim, 1);
+  if (file.length !== expected) {
+    throw new AppError("DATA", `data ${path}: must have ${expected} bytes for ${dims.join("×")}, got ${file.length} — ${ADVICE}`);
+  }
+  if (dims.includes(0)) throw new AppError("DATA", `data ${path}: must hold at least one pixel or label, got ${dims.join("×")}`);
+  return { dims, bytes: file.subarray(header) };
 }
 
-function readHeader({ path, bytes }: { path: string; bytes: Buffer }, magic: number, axes: number): number[] {
-  const headerBytes = 4 + 4 * axes;
-  if (bytes.length < headerBytes) throw new AppError("DATA", `idx: ${path} must have a header of ${headerBytes} bytes, got ${bytes.length} bytes`);
-  const found = bytes.readUInt32BE(0);
-  if (found !== magic) throw new AppError("DATA", `idx: ${path} must begin with the magic number ${magic}, got ${found}`);
-  const dims = Array.from({ length: axes }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
-  const expected = headerBytes + dims.reduce((product, n) => product * n, 1);
-  if (bytes.length !== expected) throw new AppError("DATA", `idx: ${path} must have ${expected} bytes for ${dims.join("×")}, got ${bytes.length} — the file is truncated or damaged`);
-  return dims;
+/** Reads `stem` under the names in use: with "-idx3" or ".idx3", plain or gzip'd. */
+async function readIdx(
+  directory: string,
+  stem: string,
+  magic: typeof IMAGES_MAGIC | typeof LABELS_MAGIC,
+): Promise<IdxArray & { path: string }> {
+  const rank = magic & 0xff;
+  const names = [`${stem}-idx${rank}-ubyte`, `${stem}.idx${rank}-ubyte`].flatMap((name) => [name, `${name}.gz`]);
+  for (const name of names) {
+    const path = join(directory, name);
+    const isThere = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) continue;
+    const bytes = await readBytes(path, ADVICE);
+    return { ...parseIdx(path, name.endsWith(".gz") ? await unzip(path, bytes) : bytes, magic), path };
+  }
+  throw new AppError("DATA", `data ${directory}: must hold ${names[0]} (or that name with .gz), got no such file`);
 }
 
-/** One split of an IDX folder: `<prefix>-images-idx3-ubyte` and `<prefix>-labels-idx1-ubyte`. @throws AppError DATA with the path */
-export function readIdx(dir: string, prefix: "train" | "t10k", classes?: readonly string[]): ImageSet {
-  const imageFile = readFile(dir, `${prefix}-images-idx3-ubyte`);
-  const labelFile = readFile(dir, `${prefix}-labels-idx1-ubyte`);
-  const [count, height, width] = readHeader(imageFile, IMAGES_MAGIC, 3) as [number, number, number];
-  const [labelCount] = readHeader(labelFile, LABELS_MAGIC, 1) as [number];
-  if (labelCount !== count) throw new AppError("DATA", `idx: ${labelFile.path} must have one label for each of ${count} images, got ${labelCount}`);
-  const shape = [1, height, width] as const;
-  const images = allocateImages(count, shape);
-  images.set(imageFile.bytes.subarray(16));
-  const labels = Int32Array.from(labelFile.bytes.subarray(8));
-  const names = classes ?? Array.from({ length: labels.reduce((max, label) => Math.max(max, label), 0) + 1 }, (_, i) => String(i));
-  return checkSet({ shape, classes: names, images, labels, count }, `idx: ${dir}`);
+async function readPart(directory: string, stem: string, classes: readonly string[] | null): Promise<ImageSource> {
+  const images = await readIdx(directory, `${stem}-images`, IMAGES_MAGIC);
+  const labels = await readIdx(directory, `${stem}-labels`, LABELS_MAGIC);
+  const [count, height, width] = images.dims as [number, number, number];
+  if (labels.dims[0] !== count) {
+    throw new AppError("DATA", `data ${labels.path}: must have one label for each of ${count} images, got ${labels.dims[0]} labels`);
+  }
+  const names = classes ?? Array.from({ length: labels.bytes.reduce((a, b) => Math.max(a, b), 0) + 1 }, (_, k) => String(k));
+  const wrong = labels.bytes.findIndex((label) => label >= names.length);
+  if (wrong >= 0) {
+    throw new AppError(
+      "DATA",
+      `data ${labels.path}: labels must be in 0…${names.length - 1}, got ${labels.bytes[wrong]} for image ${wrong}`,
+    );
+  }
+  return memorySource([1, height, width], names, Int32Array.from(labels.bytes), images.bytes);
+}
+
+export interface IdxOptions {
+  /** Class names; null: the training labels' numbers, 0 to the largest. */
+  readonly classes: readonly string[] | null;
+  /** For the message when the directory is missing. */
+  readonly advice: string;
+}
+
+/**
+ * A directory with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each
+ * plain or with .gz. Images become [1, H, W].
+ *
+ * @throws AppError DATA when a file is missing, damaged or does not fit the others
+ */
+export async function openIdx(directory: string, { classes, advice }: IdxOptions): Promise<Sources> {
+  await requireDirectory(directory, advice);
+  const train = await readPart(directory, "train", classes);
+  const test = await readPart(directory, "t10k", train.classes);
+  if (train.shape.join() !== test.shape.join()) {
+    const [trainSize, testSize] = [train, test].map(({ shape: [, height, width] }) => `${height}×${width}`);
+    throw new AppError("DATA", `data ${directory}: test images must have the training images' ${trainSize} pixels, got ${testSize}`);
+  }
+  return { train, validation: null, test };
 }

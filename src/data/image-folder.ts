@@ -1,92 +1,119 @@
-/** @file Folders of images, one sub-folder per class. */
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
-import sharp from "sharp";
+/** @file Folders of images: a folder for each class, under train/ and test/ or directly in the directory. */
+import { extname, join } from "node:path";
 import { AppError } from "../errors.ts";
-import { allocateImages, checkSet } from "./image-set.ts";
-import type { ImageSet } from "./types.ts";
+import { commonSize, decodeAll } from "./decode.ts";
+import { listDirectory, requireDirectory } from "./files.ts";
+import { createImageSet } from "./image-set.ts";
+import type { ImageSource, Sources } from "./source.ts";
+import type { ImageShape } from "./types.ts";
 
-const EXTENSIONS = /\.(jpe?g|png|webp)$/i;
-const LARGEST_DEFAULT_SIZE = 64;
-const CONCURRENCY = 8;
+const EXTENSIONS = [".jpg", ".jpeg", ".png", ".webp"];
+/** Side that images of different or larger sizes are resized to, and the longest side that is kept, pixels. */
+const DEFAULT_SIZE = 64;
+const VALIDATION_NAMES = ["val", "valid", "validation"];
 
 interface Listing {
   readonly classes: readonly string[];
-  readonly files: readonly { readonly path: string; readonly label: number }[];
+  readonly paths: readonly string[];
+  readonly labels: Int32Array;
 }
 
-const folders = (dir: string) =>
-  readdirSync(dir)
-    .filter((name) => !name.startsWith(".") && statSync(join(dir, name)).isDirectory())
-    .sort();
-
-/** The class folders of `dir` and their images in a fixed order. @throws AppError DATA for no or empty class folders */
-export function listImages(dir: string): Listing {
-  if (!existsSync(dir)) throw new AppError("DATA", `images: ${dir} must exist, got no such folder`);
-  const classes = folders(dir);
-  if (classes.length === 0) throw new AppError("DATA", `images: ${dir} must have one folder per class, got none`);
-  const files = classes.flatMap((name, label) => {
-    const inside = readdirSync(join(dir, name)).filter((file) => EXTENSIONS.test(file)).sort();
-    if (inside.length === 0) throw new AppError("DATA", `images: ${join(dir, name)} must have JPEG, PNG or WebP images, got none`);
-    return inside.map((file) => ({ path: join(dir, name, file), label }));
-  });
-  return { classes, files };
-}
-
-/** True when the folder is split already, into train/ and test/. */
-export function isSplit(dir: string): boolean {
-  return existsSync(join(dir, "train")) && existsSync(join(dir, "test"));
-}
-
-/** Side length of square images: the images' own when the first ones agree and are small, else 64. */
-export async function defaultSize({ files }: Listing): Promise<number> {
-  const sizes = await Promise.all(files.slice(0, 16).map(async ({ path }) => readSize(path)));
-  const [first] = sizes;
-  const agree = sizes.every(({ width, height }) => width === first?.width && height === first.width);
-  return agree && first && first.width <= LARGEST_DEFAULT_SIZE ? first.width : LARGEST_DEFAULT_SIZE;
-}
-
-async function readSize(path: string): Promise<{ width: number; height: number }> {
-  try {
-    const { width, height } = await sharp(path).metadata();
-    return { width, height };
-  } catch (error) {
-    throw unreadable(path, error);
+/** Lists the class folders of `directory`; classes and files in sorted order. */
+async function listClasses(directory: string): Promise<Listing> {
+  const { folders, files } = await listDirectory(directory);
+  if (folders.length < 2) {
+    const found = folders.length === 1 ? `only "${folders[0]}"` : `none and ${files.length} files`;
+    throw new AppError("DATA", `data ${directory}: must hold a folder for each of at least 2 classes, got ${found}`);
   }
+  const paths: string[] = [];
+  const labels: number[] = [];
+  for (const [label, name] of folders.entries()) {
+    const folder = join(directory, name);
+    const entries = await listDirectory(folder);
+    const images = entries.files.filter((file) => EXTENSIONS.includes(extname(file).toLowerCase()));
+    if (images.length === 0) {
+      const found = `none among ${entries.files.length} files and ${entries.folders.length} folders`;
+      throw new AppError(
+        "DATA",
+        `data ${folder}: a class folder must hold .jpg, .jpeg, .png or .webp images, got ${found} — add some or remove the folder`,
+      );
+    }
+    for (const file of images) {
+      paths.push(join(folder, file));
+      labels.push(label);
+    }
+  }
+  return { classes: folders, paths, labels: Int32Array.from(labels) };
 }
 
-function unreadable(path: string, error: unknown): AppError {
-  return new AppError("DATA", `images: ${path} must be a readable image, got ${(error as Error).message.split("\n")[0]}`, { cause: error });
+/** @throws AppError DATA unless both parts have the same class folders */
+function requireSameClasses(directory: string, expected: readonly string[], actual: readonly string[]): void {
+  const missing = expected.filter((name) => !actual.includes(name)).map((name) => `no "${name}"`);
+  const extra = actual.filter((name) => !expected.includes(name)).map((name) => `an extra "${name}"`);
+  const differences = [...missing, ...extra];
+  if (differences.length === 0) return;
+  const shown = differences.slice(0, 3).join(", ") + (differences.length > 3 ? ` and ${differences.length - 3} more` : "");
+  throw new AppError("DATA", `data ${directory}: must have the class folders of train/, got ${shown}`);
 }
 
 /**
- * Decodes every image to RGB of size×size (cropped to the middle where it is not square).
- * @throws AppError DATA with the path of the first unreadable image
+ * Class folders under train/ and test/, or class folders directly in `directory`. A folder val/ (or valid/, validation/) beside test/
+ * holds the validation images; without test/ it holds the test images. Images become RGB, [3, H, W].
+ *
+ * @param size side in pixels; null: the common size of all images if no side is over 64, else 64
+ * @throws AppError DATA when folders are missing, empty or differ
  */
-export async function readImages(dir: string, listing: Listing, size: number, onProgress?: (done: number, total: number) => void): Promise<ImageSet> {
-  const { files, classes } = listing;
-  const shape = [3, size, size] as const;
-  const images = allocateImages(files.length, shape);
-  const cells = size * size;
-  let next = 0;
-  let done = 0;
-  const work = async () => {
-    for (let n = next++; n < files.length; n = next++) {
-      const { path } = files[n]!;
-      let pixels: Buffer;
-      try {
-        pixels = await sharp(path, { failOn: "truncated" }).resize(size, size, { fit: "cover" }).removeAlpha().toColourspace("srgb").raw().toBuffer();
-      } catch (error) {
-        throw unreadable(path, error);
-      }
-      const channels = pixels.length / cells;
-      for (let c = 0; c < 3; c++) {
-        const at = (n * 3 + c) * cells;
-        for (let i = 0; i < cells; i++) images[at + i] = pixels[i * channels + Math.min(c, channels - 1)]!;
-      }
-      onProgress?.(++done, files.length);
-    }
+export async function openImageFolder(directory: string, { size }: { readonly size: number | null }): Promise<Sources> {
+  await requireDirectory(directory, "give a directory with a folder of images for each class");
+  const { folders } = await listDirectory(directory);
+  const parts: Record<keyof Sources, Listing | null> = { train: null, validation: null, test: null };
+  if (folders.includes("train")) {
+    const validationName = VALIDATION_NAMES.find((name) => folders.includes(name)) ?? null;
+    const testName = folders.includes("test") ? "test" : validationName;
+    const train = await listClasses(join(directory, "train"));
+    parts.train = train;
+    const open = async (name: string): Promise<Listing> => {
+      const part = await listClasses(join(directory, name));
+      requireSameClasses(join(directory, name), train.classes, part.classes);
+      return part;
+    };
+    if (testName !== null) parts.test = await open(testName);
+    if (validationName !== null && testName !== validationName) parts.validation = await open(validationName);
+  } else {
+    parts.train = await listClasses(directory);
+  }
+  const listings = Object.values(parts).filter((part) => part !== null);
+  const [height, width] = size
+    ? [size, size]
+    : ((await commonSize(
+        listings.flatMap(({ paths }) => paths),
+        DEFAULT_SIZE,
+      )) ?? [DEFAULT_SIZE, DEFAULT_SIZE]);
+  const source = ({ classes, paths, labels }: Listing): ImageSource => {
+    const shape: ImageShape = [3, height, width];
+    return {
+      shape,
+      classes,
+      labels,
+      load: async (indices, onImage) => {
+        const set = createImageSet(
+          shape,
+          classes,
+          indices.map((i) => labels[i]!),
+        );
+        await decodeAll(
+          Array.from(indices, (i) => paths[i]!),
+          shape,
+          set.images,
+          onImage,
+        );
+        return set;
+      },
+    };
   };
-  await Promise.all(Array.from({ length: CONCURRENCY }, work));
-  return checkSet({ shape, classes, images, labels: Int32Array.from(files, ({ label }) => label), count: files.length }, `images: ${dir}`);
+  return {
+    train: source(parts.train),
+    validation: parts.validation && source(parts.validation),
+    test: parts.test && source(parts.test),
+  };
 }

@@ -1,93 +1,135 @@
-/** @file Data sets by name: what `--data` accepts. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+/** @file Loading a data set from a spec such as "fashion-mnist" or "images:photos". */
 import { AppError } from "../errors.ts";
 import { nearest } from "../util/nearest.ts";
 import { createRng } from "../util/rng.ts";
-import { readCifar } from "./cifar.ts";
-import { readIdx } from "./idx.ts";
-import { defaultSize, isSplit, listImages, readImages } from "./image-folder.ts";
-import { limitSet, normalisationOf, splitSet } from "./image-set.ts";
-import type { DataSplits, ImageSet } from "./types.ts";
+import { openCifar10 } from "./cifar.ts";
+import { openIdx } from "./idx.ts";
+import { openImageFolder } from "./image-folder.ts";
+import { channelStatistics } from "./normalisation.ts";
+import { narrow, type Sources } from "./source.ts";
+import { stratifiedSample, stratifiedSplit } from "./stratify.ts";
+import type { DataSplits } from "./types.ts";
 
 export interface LoadOptions {
-  /** Decides which images are held out (default 0). */
+  /** Decides every split (default 0). */
   readonly seed?: number;
-  /** Side of the square images that folders are resized to, pixels. */
+  /** Side that the images of image folders are resized to, pixels; see openImageFolder for the default. */
   readonly size?: number;
-  /** Share of the training images held out for validation (default 0.1). */
+  /** Share of the training images that becomes the validation set, [0, 1) (default 0.1). */
   readonly validationRatio?: number;
-  /** Share of an unsplit folder held out for the test (default 0.2). */
+  /** Share of the images that becomes the test set where the data has none, (0, 1) (default 0.2). */
   readonly testRatio?: number;
-  /** At most this many training and validation images together, for quick runs. */
+  /** At most this many training images, every class in proportion, for quick runs (default: all). */
   readonly limit?: number;
+  /** Images loaded so far, over all splits. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-interface Halves {
-  readonly train: ImageSet;
-  readonly test: ImageSet;
-}
-type Loader = (dir: string, options: LoadOptions) => Promise<Halves>;
+/** Where Debian's package dataset-fashion-mnist puts its files. */
+const FASHION_MNIST_DIRECTORY = "/usr/share/datasets/fashion-mnist";
+const FASHION_MNIST_CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
-const FASHION_MNIST_DIR = "/usr/share/datasets/fashion-mnist";
-const FASHION_CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
+type Format = "fashion-mnist" | "idx" | "cifar10" | "images";
 
-async function loadFashionMnist(): Promise<Halves> {
-  if (!existsSync(FASHION_MNIST_DIR)) {
-    throw new AppError(
-      "DATA",
-      `fashion-mnist: ${FASHION_MNIST_DIR} must exist, got no such folder — install it with \`sudo apt-get install dataset-fashion-mnist\`, or give a folder of its four IDX files as idx:DIR`,
-    );
-  }
-  return { train: readIdx(FASHION_MNIST_DIR, "train", FASHION_CLASSES), test: readIdx(FASHION_MNIST_DIR, "t10k", FASHION_CLASSES) };
+interface FormatEntry {
+  /** How its specs are written. */
+  readonly usage: string;
+  /** Where the data is when the spec gives no directory; null: it must give one. */
+  readonly directory: string | null;
+  readonly open: (directory: string, size: number | null) => Promise<Sources>;
 }
 
-async function loadFolder(dir: string, { seed = 0, size, testRatio = 0.2, onProgress }: LoadOptions): Promise<Halves> {
-  if (!isSplit(dir)) {
-    const listing = listImages(dir);
-    const all = await readImages(dir, listing, size ?? (await defaultSize(listing)), onProgress);
-    const [train, test] = splitSet(all, testRatio, createRng(seed).fork("test split"));
-    return { train, test };
-  }
-  const trainList = listImages(join(dir, "train"));
-  const testList = listImages(join(dir, "test"));
-  if (trainList.classes.join("\n") !== testList.classes.join("\n")) {
-    throw new AppError("DATA", `images: ${dir} must have the same classes in train/ and test/, got ${trainList.classes.join(", ")} and ${testList.classes.join(", ")}`);
-  }
-  const side = size ?? (await defaultSize(trainList));
-  const total = trainList.files.length + testList.files.length;
-  const train = await readImages(join(dir, "train"), trainList, side, (done) => onProgress?.(done, total));
-  const test = await readImages(join(dir, "test"), testList, side, (done) => onProgress?.(trainList.files.length + done, total));
-  return { train, test };
-}
-
-const TRAIN_BATCHES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
-const loaders: Record<string, { readonly needsDir: boolean; readonly load: Loader }> = {
-  "fashion-mnist": { needsDir: false, load: loadFashionMnist },
-  idx: { needsDir: true, load: async (dir) => ({ train: readIdx(dir, "train"), test: readIdx(dir, "t10k") }) },
-  cifar10: { needsDir: true, load: async (dir) => ({ train: readCifar(dir, TRAIN_BATCHES), test: readCifar(dir, ["test_batch.bin"]) }) },
-  images: { needsDir: true, load: loadFolder },
+const FORMATS: Readonly<Record<Format, FormatEntry>> = {
+  "fashion-mnist": {
+    usage: "fashion-mnist[:DIR]",
+    directory: FASHION_MNIST_DIRECTORY,
+    open: (directory) =>
+      openIdx(directory, {
+        classes: FASHION_MNIST_CLASSES,
+        advice: "install it with apt-get install dataset-fashion-mnist, or give the directory as fashion-mnist:DIR",
+      }),
+  },
+  idx: {
+    usage: "idx:DIR",
+    directory: null,
+    open: (directory) => openIdx(directory, { classes: null, advice: "give the directory that holds train-images-idx3-ubyte" }),
+  },
+  cifar10: { usage: "cifar10:DIR", directory: null, open: (directory) => openCifar10(directory) },
+  images: { usage: "images:DIR", directory: null, open: (directory, size) => openImageFolder(directory, { size }) },
 };
-export const dataForms = "fashion-mnist, idx:DIR, cifar10:DIR or images:DIR";
+
+/** @throws AppError CONFIG when the spec is not one of ours */
+function parseSpec(spec: string): { format: FormatEntry; directory: string } {
+  const colon = spec.indexOf(":");
+  const name = colon < 0 ? spec : spec.slice(0, colon);
+  const usages = Object.values(FORMATS).map(({ usage }) => usage);
+  const format = Object.hasOwn(FORMATS, name) ? FORMATS[name as Format] : null;
+  if (format === null) {
+    const near = nearest(name, Object.keys(FORMATS)) as Format | null;
+    const advice = near ? `did you mean ${FORMATS[near].usage}?` : `is it a directory of images? then write images:${spec}`;
+    throw new AppError("CONFIG", `data: must be one of ${usages.join(", ")}, got "${spec}" — ${advice}`);
+  }
+  const directory = colon < 0 ? format.directory : spec.slice(colon + 1);
+  if (!directory) throw new AppError("CONFIG", `data: must name a directory as in ${format.usage}, got "${spec}"`);
+  return { format, directory };
+}
+
+function requireSize(size: number | undefined): void {
+  if (size === undefined || (Number.isInteger(size) && size >= 1 && size <= 4096)) return;
+  throw new AppError("CONFIG", `data size: must be an integer from 1 to 4096 pixels, got ${size}`);
+}
+
+/** @throws AppError DATA when there is nothing to tell apart */
+function requireTwoClasses(spec: string, labels: Int32Array, classes: readonly string[]): void {
+  const present = [...new Set(labels)];
+  if (present.length >= 2) return;
+  const found = present.map((label) => `"${classes[label]}"`).join("");
+  throw new AppError("DATA", `data ${spec}: training images must be of at least 2 classes, got only ${found}`);
+}
+
+function requireImages(spec: string, split: string, count: number, advice: string): void {
+  if (count > 0) return;
+  throw new AppError("DATA", `data ${spec}: the ${split} split must hold at least 1 image, got 0 — ${advice}`);
+}
 
 /**
- * Loads and splits a data set: stratified, the same for the same seed. Test is the data set's own where it has one.
- * @throws AppError CONFIG for an unknown name, DATA (with the path) for missing or damaged files
+ * Loads a data set into memory and splits it. The validation set is cut from the training images and the test set is left as it is;
+ * data without a test set gives up part of its images for one. Every class keeps its proportion in every part, and the same seed
+ * gives the same splits.
+ *
+ * @param spec "fashion-mnist[:DIR]", "idx:DIR", "cifar10:DIR" or "images:DIR"
+ * @returns uint8 images, with the normalisation computed on the training split
+ * @throws AppError CONFIG for a wrong spec or option; DATA, naming the path, when files are missing, damaged or do not fit together
  */
 export async function loadData(spec: string, options: LoadOptions = {}): Promise<DataSplits> {
-  const colon = spec.indexOf(":");
-  const kind = colon < 0 ? spec : spec.slice(0, colon);
-  const dir = colon < 0 ? "" : spec.slice(colon + 1);
-  const loader = Object.hasOwn(loaders, kind) ? loaders[kind] : undefined;
-  if (!loader || loader.needsDir !== (dir !== "")) {
-    const hint = loader ? null : nearest(kind, Object.keys(loaders));
-    throw new AppError("CONFIG", `data: expected ${dataForms}, got "${spec}"${hint ? ` — did you mean ${hint}?` : ""}`);
+  const { seed = 0, size, validationRatio = 0.1, testRatio = 0.2, limit, onProgress } = options;
+  const { format, directory } = parseSpec(spec);
+  requireSize(size);
+  if (size !== undefined && format !== FORMATS.images) {
+    throw new AppError("CONFIG", `data size: must be absent unless the data is ${FORMATS.images.usage}, got ${size} for "${spec}"`);
   }
-  const { seed = 0, validationRatio = 0.1, limit } = options;
-  const rng = createRng(seed);
-  const { train: all, test } = await loader.load(dir, options);
-  const kept = limit === undefined ? all : limitSet(all, limit, rng.fork("limit"));
-  const [train, validation] = splitSet(kept, validationRatio, rng.fork("validation split"));
-  return { name: spec, train, validation, test, normalisation: normalisationOf(train) };
+  const rng = createRng(seed).fork("data");
+  const sources = await format.open(directory, size ?? null);
+  let { train, validation, test } = sources;
+  if (test === null) {
+    const [rest, part] = stratifiedSplit(train.labels, testRatio, rng.fork("test"));
+    [train, test] = [narrow(train, rest), narrow(train, part)];
+  }
+  if (validation === null) {
+    const [rest, part] = stratifiedSplit(train.labels, validationRatio, rng.fork("validation"));
+    [train, validation] = [narrow(train, rest), narrow(train, part)];
+    if (validationRatio > 0) requireImages(spec, "validation", part.length, "add images or raise validationRatio");
+  }
+  requireTwoClasses(spec, train.labels, train.classes);
+  requireImages(spec, "test", test.labels.length, "add images or raise testRatio");
+  if (limit !== undefined) train = narrow(train, stratifiedSample(train.labels, limit, rng.fork("limit")));
+
+  const total = train.labels.length + validation.labels.length + test.labels.length;
+  let done = 0;
+  const onImage = () => onProgress?.(++done, total);
+  const all = (source: typeof train) => source.load(Int32Array.from(source.labels.keys()), onImage);
+  const trainSet = await all(train);
+  const validationSet = await all(validation);
+  const testSet = await all(test);
+  return { name: spec, train: trainSet, validation: validationSet, test: testSet, normalisation: channelStatistics(trainSet) };
 }

@@ -1,5 +1,5 @@
 /** @file ProxylessNAS: weights and architecture parameters of a supernet trained in turn. Paper: Cai et al. 2019, arXiv:1812.00332. */
-import { batchIndices, batches } from "../data/batches.ts";
+import { batches } from "../data/batches.ts";
 import type { Augmentation, Batch, DataSplits } from "../data/types.ts";
 import { createParameters, type ParameterStore } from "../nn/parameters.ts";
 import type { Architecture } from "../space/architecture.ts";
@@ -123,9 +123,8 @@ function reinforceUpdate(params: ParameterStore, batch: Batch, alphas: Alphas, o
 }
 
 /** Validation batches for ever, reshuffled each time round. */
-function* endlessBatches(data: DataSplits, batchSize: number, seed: number): Generator<Batch, never> {
-  const options = { batchSize, normalisation: data.normalisation, augmentation: null, seed, shuffle: true, dropLast: true };
-  batchIndices(data.validation, options, 0);
+function* endlessBatches(data: DataSplits, batchSize: number, rng: Rng): Generator<Batch, never> {
+  const options = { batchSize, normalisation: data.normalisation, augmentation: null, rng, shuffle: true, dropLast: true };
   for (let epoch = 0; ; epoch++) yield* batches(data.validation, { ...options, epoch });
 }
 
@@ -144,7 +143,7 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const epochs = warmupEpochs + searchEpochs;
   const perEpoch = stepsPerEpoch(data.train.count, batchSize);
   const validationSize = Math.min(batchSize, data.validation.count);
-  const validation = endlessBatches(data, validationSize, seed);
+  const validation = endlessBatches(data, validationSize, rng.fork("validation"));
   const pathRng = rng.fork("paths");
   const gateRng = rng.fork("gates");
   const reports: SearchReport[] = [];

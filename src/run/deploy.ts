@@ -9,6 +9,7 @@ import { run } from "../nn/run.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { createSession, type OnnxSession } from "../onnx/session.ts";
 import { toArray } from "../tensor/layout.ts";
+import { createRng } from "../util/rng.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
 import { type Card, type Constraint, createCard } from "./card.ts";
 import type { RunFolder } from "./folder.ts";
@@ -21,7 +22,7 @@ const inOrder = (set: ImageSet, normalisation: Normalisation, batchSize: number)
   batchSize: Math.min(batchSize, set.count),
   normalisation,
   augmentation: null,
-  seed: 0,
+  rng: createRng(0),
   shuffle: false,
   dropLast: false,
   epoch: 0,

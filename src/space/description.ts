@@ -75,12 +75,12 @@ const SMALL_STAGES = [
  * A space of 13 blocks for images of about 28 to 128 pixels: widths are those of the paper's space times `width` (default 0.5)
  * in multiples of 8; while the last feature map would be smaller than 4×4, the earliest stride of 2 becomes 1.
  */
-export function mobileNetSpace({ input, classes, width = 0.5 }: { input: SpaceDescription["input"]; classes: number; width?: number }): SpaceDescription {
+export function mobileNetSpace({ input, classes, width = 0.5 }: { input: readonly [number, number, number]; classes: number; width?: number }): SpaceDescription {
   const [stem, ...stages] = adaptStrides([2, ...SMALL_STAGES.map((stage) => stage.stride)], Math.min(input[1], input[2]));
   const scaled = (channels: number) => makeDivisible(channels * width);
   return {
     name: `mobilenet-${input[1]}x${input[2]}-${width}`,
-    input,
+    input: [...input],
     classes,
     stem: { width: scaled(32), kernel: 3, stride: stem! },
     first: { width: scaled(16), kernel: 3, stride: 1 },

@@ -5,6 +5,7 @@ import type { Graph } from "../graph/types.ts";
 import type { ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
 import { crossEntropy } from "../tensor/losses.ts";
+import { createRng } from "../util/rng.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
 
 
@@ -40,7 +41,7 @@ export function evaluate(graph: Graph, params: ParameterStore, set: ImageSet, op
     batchSize: Math.min(batchSize, set.count),
     normalisation,
     augmentation: null,
-    seed: 0,
+    rng: createRng(0),
     epoch: 0,
     shuffle: false,
     dropLast: false,

@@ -16,6 +16,9 @@ export interface Rng {
   fork(label: string): Rng;
 }
 
+/** Draws thrown away, so that the state's many equal bits are spread. */
+const WARM_UP = 8;
+
 /** FNV-1a over the label, mixed with the parent's seed. */
 function childSeed(seed: number, label: string): number {
   let hash = (0x811c9dc5 ^ seed) >>> 0;
@@ -24,9 +27,18 @@ function childSeed(seed: number, label: string): number {
   return (hash ^ (hash >>> 13)) >>> 0;
 }
 
+/** Finaliser of MurmurHash3: neighbouring seeds start far apart. */
+function scramble(seed: number): number {
+  let h = seed | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16) ^ 0x9e3779b9) | 0;
+}
+
 /** A generator that gives the same stream for the same seed on every machine. */
 export function createRng(seed: number): Rng {
-  const generator = xoroshiro128plus(seed);
+  const generator = xoroshiro128plus(scramble(seed));
+  for (let i = 0; i < WARM_UP; i++) generator.next();
   const bits = () => generator.next() >>> 0;
   let spare: number | null = null;
   const rng: Rng = {

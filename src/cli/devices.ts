@@ -1,0 +1,17 @@
+/** @file `fettle devices`: what can be searched for. */
+import { cpus } from "node:os";
+import type { Command } from "commander";
+import { type CommonFlags, withJson } from "./options.ts";
+import { print, printJson, table } from "./output.ts";
+
+export function registerDevices(program: Command): void {
+  withJson(program.command("devices").description("list the devices that networks can be searched for")).action(({ json }: CommonFlags) => {
+    const devices = [
+      { device: "cpu", numbers: "measured", description: `this machine: ${cpus()[0]?.model.trim() ?? "unknown CPU"}, ${cpus().length} cores, through ONNX Runtime` },
+      { device: "FILE.json", numbers: "table", description: 'your own table: { "format": "fettle-table-1", "name": …, "latencyMs": { operator key: ms } }' },
+      { device: "FILE.yaml", numbers: "table", description: "a latency table in the format of ProxylessNAS and Once-for-All" },
+    ];
+    if (json) printJson(devices);
+    else print(table(["device", "numbers", "description"], devices.map(({ device, numbers, description }) => [device, numbers, description])));
+  });
+}

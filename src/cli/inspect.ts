@@ -1,0 +1,48 @@
+/** @file `fettle inspect`: multiply-accumulates, parameters and memory of a network. */
+import type { Command } from "commander";
+import { AppError } from "../errors.ts";
+import { inspectGraph } from "../graph/counts.ts";
+import { buildNetwork, networkNames } from "../graph/networks/index.ts";
+import type { Graph } from "../graph/types.ts";
+import { formatBytes, formatCount } from "../util/units.ts";
+import { type CommonFlags, count, examples, imageShape, withJson } from "./options.ts";
+import { print, printJson, table } from "./output.ts";
+
+interface InspectFlags extends CommonFlags {
+  readonly input: [number, number, number];
+  readonly classes: number;
+  readonly list?: true;
+  readonly layers?: true;
+}
+
+async function graphOf(target: string, { input, classes }: InspectFlags): Promise<Graph> {
+  if (!target.endsWith(".onnx") && !target.includes("/")) return buildNetwork(target, { input, classes });
+  const [{ modelPath }, { readOnnxGraph }, { readFileSync }] = await Promise.all([import("./evaluate.ts"), import("../onnx/read.ts"), import("node:fs")]);
+  const path = modelPath(target);
+  return readOnnxGraph(readFileSync(path), path);
+}
+
+export function registerInspect(program: Command): void {
+  withJson(program.command("inspect").description("count a network's multiply-accumulates, parameters and memory"))
+    .argument("[network]", "reference network, ONNX file or run folder")
+    .option("--input <CxHxW>", "input of a reference network", imageShape, [3, 224, 224])
+    .option("--classes <n>", "classes of a reference network", count)
+    .option("--layers", "print every layer")
+    .option("--list", "list the reference networks")
+    .addHelpText("after", examples(["inspect mobilenet-v2:0.35 --input 3x224x224 --json", "inspect resnet-20 --input 3x32x32 --layers", "inspect runs/shoes/model.onnx"]))
+    .action(async (target: string | undefined, flags: InspectFlags) => {
+      if (flags.list) return flags.json ? printJson(networkNames) : print(networkNames.join("\n"));
+      if (target === undefined) throw new AppError("CONFIG", "inspect: a network must be given, got none — see --list");
+      const classes = flags.classes ?? (flags.input[1] >= 64 ? 1000 : 10);
+      const graph = await graphOf(target, { ...flags, classes });
+      const counts = inspectGraph(graph);
+      if (flags.json) return printJson({ network: graph.name, input: graph.input.shape, ...counts });
+      print(`${graph.name}, input ${graph.input.shape.join("x")}`);
+      print(`  MACs             ${formatCount(counts.macs)}`);
+      print(`  parameters       ${formatCount(counts.params)} (${formatBytes(counts.bytes)} as float32)`);
+      print(`  peak activations ${formatBytes(counts.peakActivationBytes)} (batch 1, float32)`);
+      if (!flags.layers) return;
+      const rows = counts.layers.map((layer) => [layer.name, layer.op, layer.outputShape.join("x"), formatCount(layer.macs), formatCount(layer.params)]);
+      print(`\n${table(["layer", "op", "output", "MACs", "params"], rows)}`);
+    });
+}

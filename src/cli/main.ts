@@ -1,0 +1,76 @@
+/** @file The command line: one verb a file, errors as one line, exit codes by kind of error. */
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { AppError, EXIT_CODES } from "../errors.ts";
+import { registerBench } from "./bench.ts";
+import { registerDevices } from "./devices.ts";
+import { registerDoctor } from "./doctor.ts";
+import { registerEvaluate } from "./evaluate.ts";
+import { registerInspect } from "./inspect.ts";
+import { registerNas } from "./nas.ts";
+import { examples } from "./options.ts";
+import { note } from "./output.ts";
+import { registerTrain } from "./train.ts";
+
+const USAGE_ERROR = 2;
+const INTERRUPTED = 130;
+
+/** What commands get besides their flags. */
+export interface CommandContext {
+  /** Aborted at the first Ctrl-C; the second ends the process. */
+  readonly signal: AbortSignal;
+}
+
+function createProgram(context: CommandContext): Command {
+  const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+  const program = new Command("fettle")
+    .description("Searches and trains small image classifiers for one device and one budget, and measures what it exports.")
+    .version(version)
+    .showSuggestionAfterError()
+    .option("--debug", "print the stack of errors")
+    .exitOverride()
+    .addHelpText(
+      "after",
+      `${examples([
+        "nas --data fashion-mnist --max-latency 0.3ms --out runs/shoes",
+        "train --net resnet-20 --data cifar10:data/cifar-10-batches-bin --epochs 24",
+        "inspect mobilenet-v2:0.35 --input 3x224x224",
+        "bench runs/shoes/model.onnx",
+      ])}\nExit codes: 0 done and every limit met, 1 error, 2 usage, 3 the limit cannot be met, 4 limit missed or interrupted (the best is saved).`,
+    );
+  const registrations = [registerNas, registerTrain, registerEvaluate, registerInspect, registerBench, registerDevices, registerDoctor];
+  for (const register of registrations) register(program, context);
+  for (const command of program.commands) command.exitOverride();
+  return program;
+}
+
+function report(error: unknown, isDebugging: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR;
+  if (error instanceof AppError) {
+    note(`fettle: ${error.message}`);
+    if (isDebugging || error.code === "INTERNAL") note(error.stack ?? "");
+    return EXIT_CODES[error.code];
+  }
+  note(`fettle: internal: ${(error as Error).stack ?? error}`);
+  return 1;
+}
+
+/** Runs the command line and returns the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const controller = new AbortController();
+  process.on("SIGINT", () => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    controller.abort();
+    note("\nfettle: stopping after this step; press Ctrl-C again to stop at once");
+  });
+  process.on("SIGTERM", () => controller.abort());
+  const program = createProgram({ signal: controller.signal });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (error) {
+    return report(error, argv.includes("--debug"));
+  }
+}
+
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,137 @@
+/** @file The whole way of `fettle nas`, with progress and everything saved in a run folder. */
+import type { DataSplits } from "../data/types.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import type { Device } from "../hardware/device.ts";
+import { costGraphs } from "../nas/cost-tables.ts";
+import type { SearchReport } from "../nas/search.ts";
+import { blocksOf, printArchitecture, summarise } from "../space/architecture.ts";
+import type { SpaceDescription } from "../space/description.ts";
+import { architectureGraph } from "../space/graphs.ts";
+import type { Recipe } from "../train/recipe.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { createProgress, type OnProgress } from "../util/progress.ts";
+import { formatPercent, type Quantity } from "../util/units.ts";
+import type { Card, Constraint, Obtained } from "./card.ts";
+import type { DeployOptions } from "./deploy.ts";
+import { openRunFolder } from "./folder.ts";
+import { type BudgetKind, collectCosts, findNetwork, formatCost, type NasOptions, referenceCost, requireFeasible } from "./nas-run.ts";
+import { trainNetwork } from "./train-run.ts";
+
+export interface NasPipelineOptions {
+  readonly data: DataSplits;
+  readonly space: SpaceDescription;
+  readonly device: Device | CpuDevice;
+  readonly budget: { readonly kind: BudgetKind; readonly quantity: Quantity };
+  readonly search: Omit<NasOptions, "space" | "data" | "device" | "costs" | "budget">;
+  /** How the found network is trained. */
+  readonly recipe: Recipe;
+  readonly dir: string;
+  readonly config: unknown;
+  readonly threads: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  /** Plain remarks on the way: feasibility, what was found. */
+  readonly onNote?: (text: string) => void;
+  readonly clock?: Clock;
+}
+
+export interface NasPipelineResult {
+  readonly card: Card;
+  readonly architecture: readonly string[];
+  readonly summary: string;
+  readonly isMet: boolean;
+  readonly isCancelled: boolean;
+  readonly limitText: string;
+  readonly valueText: string;
+  readonly obtained: Obtained;
+}
+
+/** Limit and value of a budget for the exported file. A latency on a table device is what the table says. */
+function constraintOf(kind: BudgetKind, limit: number, predicted: number, isMeasured: boolean) {
+  return ({ latency }: Parameters<NonNullable<DeployOptions["constraints"]>>[0]): Constraint => {
+    if (kind === "macs") return { name: "macs", unit: "MACs", limit, value: predicted, obtained: "counted", isMet: predicted <= limit };
+    const value = isMeasured ? latency.p50Ms : predicted;
+    return { name: "latency", unit: "ms", limit, value, obtained: isMeasured ? "measured" : "estimated", isMet: value <= limit };
+  };
+}
+
+/** @throws AppError INFEASIBLE before any training when no network of the space meets the budget */
+export async function runNas(options: NasPipelineOptions): Promise<NasPipelineResult> {
+  const { data, space, device, budget, recipe, dir, config, threads, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
+  if ("prepare" in device && budget.kind === "latency") {
+    const { fixed, choices } = costGraphs(space);
+    await device.prepare([...fixed, ...choices.flat().filter((graph) => graph !== null)]);
+  }
+  const costs = await collectCosts(space, budget.kind, device);
+  const { quantity, kind } = budget;
+  const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * referenceCost(costs);
+  const reach = requireFeasible(space, costs, limit);
+  const limitText = formatCost(kind, limit);
+  onNote(
+    `${space.name}: ${blocksOf(space).length} blocks, ${formatCost(kind, reach.minimum)} to ${formatCost(kind, reach.maximum)}; ${formatPercent(reach.share)} of its networks are within ${limitText}`,
+  );
+  const folder = openRunFolder(dir, config, clock);
+  folder.log({ type: "feasibility", kind, limit, ...reach, calibration: costs.calibration });
+
+  let report: ((done: number, message?: string) => void) | null = null;
+  let latest = "";
+  const found = await findNetwork({
+    ...options.search,
+    space,
+    data,
+    device,
+    costs,
+    budget: limit,
+    ...(signal ? { signal } : {}),
+    onStep: ({ step, steps }) => {
+      report ??= createProgress("searching", steps, clock, onProgress);
+      report(step + 1, latest);
+    },
+    onEpoch: (epoch: SearchReport) => {
+      latest = `${epoch.phase}, accuracy ${formatPercent(epoch.trainAccuracy)}, entropy ${epoch.entropy.toFixed(2)}, expected ${formatCost(kind, epoch.expectedCost)}`;
+      folder.log({ type: "search", ...epoch, architecture: summarise(space, epoch.architecture) });
+    },
+  });
+  const architecture = printArchitecture(space, found.architecture);
+  const summary = summarise(space, found.architecture);
+  folder.writeJson("policy.json", {
+    space: space.name,
+    architecture,
+    cost: { kind, value: found.cost, limit },
+    probabilities: found.search.probabilities.map((p) => [...p]),
+  });
+  folder.writeJson("space.json", space);
+  onNote(`found ${summary}: ${formatCost(kind, found.cost)}${found.isArgmax ? "" : "; the most probable network of all would exceed the limit or was replaced to meet it"}`);
+
+  let training: ((done: number, message?: string) => void) | null = null;
+  let trained = "";
+  const constraint = constraintOf(kind, limit, found.cost, "threads" in device);
+  const { card, isCancelled } = await trainNetwork({
+    net: { ...architectureGraph(space, found.architecture), name: `${space.name}-found` },
+    data,
+    recipe,
+    dir,
+    config,
+    threads,
+    constraints: (measured) => [constraint(measured)],
+    ...(signal ? { signal } : {}),
+    onStep: ({ step, steps }) => {
+      training ??= createProgress("training", steps, clock, onProgress);
+      training(step + 1, trained);
+    },
+    onEpoch: ({ epoch, validation }) => {
+      trained = `epoch ${epoch + 1}: validation ${formatPercent(validation.accuracy)}`;
+    },
+  });
+  const [met] = card.constraints;
+  return {
+    card,
+    architecture,
+    summary,
+    isMet: met!.isMet,
+    isCancelled: isCancelled || found.search.isCancelled,
+    limitText,
+    valueText: formatCost(kind, met!.value),
+    obtained: met!.obtained,
+  };
+}
