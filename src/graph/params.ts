@@ -10,7 +10,7 @@ export interface ParamSpec {
   readonly role: ParamRole;
   readonly op: OpType;
   readonly shape: readonly number[];
-  /** Inputs per output, and outputs times kernel cells: what initialisers scale by. */
+  /** Inputs that one output reads, and outputs that one input reaches (times kernel cells): what initialisers scale by. */
   readonly fanIn: number;
   readonly fanOut: number;
   /** False for running statistics. */
@@ -52,7 +52,8 @@ export function paramSpecs(graph: Graph): ReadonlyMap<string, ParamSpec> {
       if (known) continue;
       const cells = (shape[2] ?? 1) * (shape[3] ?? 1);
       const isTrainable = role !== "mean" && role !== "variance";
-      specs.set(name, { name, node: node.name, role, op: node.op, shape, fanIn: (shape[1] ?? 1) * cells, fanOut: shape[0]! * cells, isTrainable });
+      const fanOut = (shape[0]! * cells) / (node.op === "conv" ? node.attrs.groups : 1);
+      specs.set(name, { name, node: node.name, role, op: node.op, shape, fanIn: (shape[1] ?? 1) * cells, fanOut, isTrainable });
     }
   }
   return specs;

@@ -8,13 +8,14 @@ import { architectureGraph, createSupernet, type Supernet } from "../space/graph
 import { evaluateBatch } from "../train/evaluate.ts";
 import { type StepEvent, stepsPerEpoch, trainLoop } from "../train/loop.ts";
 import { createSgd } from "../train/optimizers.ts";
-import { cosine } from "../train/schedules.ts";
+import { oneCycle } from "../train/schedules.ts";
 import type { Clock } from "../util/clock.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 import { type AlphaOptimizerState, alphaGradient, alphaStep, initialAlphaState, rescalePair } from "./architecture-gradient.ts";
 import { type CostTable, costOf, expectedCost } from "./costs.ts";
 import { meanEntropy, mostProbable } from "./derive.ts";
 import { type GateSample, sampleOne, sampleTwo, softmax } from "./gates.ts";
+import { alignCandidates, largestPath } from "./initialise.ts";
 import { type CostLossOptions, costLoss } from "./losses.ts";
 import { gateGradients } from "./paths.ts";
 import { logProbabilityGradient, nextBaseline, reward } from "./reinforce.ts";
@@ -146,23 +147,25 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const validation = endlessBatches(data, validationSize, rng.fork("validation"));
   const pathRng = rng.fork("paths");
   const gateRng = rng.fork("gates");
+  const largest = architectureGraph(space, largestPath(supernet));
   const reports: SearchReport[] = [];
 
   const { isCancelled } = await trainLoop({
-    graphFor: () => architectureGraph(space, activePath(alphas.values.map((alpha) => sampleOne(alpha, pathRng)))),
+    graphFor: (step) => (step < warmupEpochs * perEpoch ? largest : architectureGraph(space, activePath(alphas.values.map((alpha) => sampleOne(alpha, pathRng))))),
     params,
     data,
     epochs,
     batchSize,
     optimizer: createSgd(params, { weightDecay: 4e-5 }),
-    schedule: cosine({ peak: options.lr, steps: epochs * perEpoch }),
+    schedule: oneCycle({ peak: options.lr, steps: epochs * perEpoch }),
     augmentation: options.augmentation,
     seed,
     labelSmoothing: 0.1,
     ...(options.signal ? { signal: options.signal } : {}),
     ...(options.clock ? { clock: options.clock } : {}),
     onStep: (event) => {
-      const isSearching = event.epoch >= warmupEpochs;
+      // The first search epoch lets the candidates grow apart before they are judged.
+      const isSearching = event.epoch > warmupEpochs;
       if (isSearching && event.step % weightStepsPerArchitectureStep === 0) {
         const batch = validation.next().value;
         if (mode === "reinforce") reinforceUpdate(params, batch, alphas, options, gateRng);
@@ -180,6 +183,7 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
         architecture: mostProbable(probabilities),
       };
       reports.push(report);
+      if (event.epoch === warmupEpochs - 1) alignCandidates(supernet, params);
       options.onEpoch?.(report);
     },
   });
