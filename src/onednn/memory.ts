@@ -26,7 +26,9 @@ export interface MemoryPool {
   /** The block from byte `offset` on; lives and dies with the block and is not counted itself. */
   slice(block: Block, offset: number): Block;
   /** Bytes taken from the system, and how many of them are in use. */
-  statistics(): { readonly totalBytes: number; readonly usedBytes: number; readonly blocks: number };
+  statistics(): { readonly totalBytes: number; readonly usedBytes: number; readonly peakBytes: number; readonly blocks: number };
+  /** Starts `peakBytes`, the most in use at once, again from what is in use now. */
+  resetPeak(): void;
   /** Gives every unused block back to the system. */
   trim(): void;
 }
@@ -46,6 +48,7 @@ export function createMemoryPool(onFree: (block: Block) => void): MemoryPool {
   const unused = new Map<number, Block[]>();
   let totalBytes = 0;
   let usedBytes = 0;
+  let peakBytes = 0;
   let blocks = 0;
 
   const fresh = (bytes: number): Block => {
@@ -64,6 +67,7 @@ export function createMemoryPool(onFree: (block: Block) => void): MemoryPool {
       const block = unused.get(bytes)?.pop() ?? fresh(bytes);
       block.references = 1;
       usedBytes += bytes;
+      peakBytes = Math.max(peakBytes, usedBytes);
       return block;
     },
     retain: (block) => {
@@ -86,7 +90,10 @@ export function createMemoryPool(onFree: (block: Block) => void): MemoryPool {
       }
       return part;
     },
-    statistics: () => ({ totalBytes, usedBytes, blocks }),
+    statistics: () => ({ totalBytes, usedBytes, peakBytes, blocks }),
+    resetPeak: () => {
+      peakBytes = usedBytes;
+    },
     trim: () => {
       for (const list of unused.values()) {
         for (const block of list) {

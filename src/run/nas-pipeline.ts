@@ -19,6 +19,8 @@ import { trainNetwork } from "./train-run.ts";
 
 export interface NasPipelineOptions {
   readonly data: DataSplits;
+  /** What the found network is trained on, when the search uses fewer images (default: `data`). */
+  readonly trainingData?: DataSplits;
   readonly space: SpaceDescription;
   readonly device: Device | CpuDevice;
   readonly budget: { readonly kind: BudgetKind; readonly quantity: Quantity };
@@ -108,7 +110,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   const constraint = constraintOf(kind, limit, found.cost, "threads" in device);
   const { card, isCancelled } = await trainNetwork({
     net: { ...architectureGraph(space, found.architecture), name: `${space.name}-found` },
-    data,
+    data: options.trainingData ?? data,
     recipe,
     dir,
     config,
