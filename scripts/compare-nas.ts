@@ -29,6 +29,7 @@ const { values: flags } = parseArgs({
     warmup: { type: "string", default: "2" },
     search: { type: "string", default: "8" },
     epochs: { type: "string", default: "10" },
+    lambda: { type: "string", default: "1" },
     seed: { type: "string", default: "0" },
     out: { type: "string", default: "runs/compare" },
   },
@@ -65,7 +66,7 @@ const searchFor = (kind: BudgetKind, budget: number) =>
       costs: costs[kind],
       budget,
       mode: "two",
-      loss: { name: "add_linear" },
+      loss: { name: "add_linear", lambda: Number(flags.lambda) },
       warmupEpochs: Number(flags.warmup),
       searchEpochs: Number(flags.search),
       batchSize: 128,
@@ -85,11 +86,11 @@ const foundGraph = architectureGraph(space, byLatency.architecture);
 say(`found for latency: ${summarise(space, byLatency.architecture)}`);
 const byMacs = await searchFor("macs", inspectGraph(foundGraph).macs);
 say(`found for MACs: ${summarise(space, byMacs.architecture)}`);
-const [target] = await measureTogether([untrainedFile(foundGraph)]);
+const target = untrainedFile(foundGraph);
 const random = await step("random", async () =>
-  (await randomNetworksOf(space, costs.latency, device, target!, 5, createRng(Number(flags.seed)).fork("random networks"))).map(({ network }) => network),
+  (await randomNetworksOf(space, costs.latency, device, target, 5, createRng(Number(flags.seed)).fork("random networks"))).map(({ network }) => network),
 );
-const baseline = await step("baseline", async () => (await mobilenetV2Of(data.train.shape, data.train.classes.length, device, target!)).network);
+const baseline = await step("baseline", async () => (await mobilenetV2Of(data.train.shape, data.train.classes.length, device, target)).network);
 
 const networks: { name: string; text: string; net: Graph | string }[] = [
   { name: "found-latency", text: summarise(space, byLatency.architecture), net: foundGraph },

@@ -70,8 +70,7 @@ async function demo(): Promise<void> {
   });
   if (signal.aborted) return note(`demo: interrupted; what there is so far is in ${OUT}/found`);
 
-  const [foundMs] = await measureTogether([`${OUT}/found/model.onnx`]);
-  const baseline = await mobilenetV2Of(shape, classes, device, foundMs!);
+  const baseline = await mobilenetV2Of(shape, classes, device, `${OUT}/found/model.onnx`);
   note(`comparing with ${baseline.network}, the MobileNetV2 width that takes as long`);
   let report: ((done: number, message?: string) => void) | null = null;
   const other = await trainNetwork({

@@ -1,7 +1,7 @@
-/** @file Networks of a given measured latency, for comparisons at equal cost. */
+/** @file Networks that take as long as a given one, for comparisons at equal cost. Both are timed in turns, in the same minutes. */
 import { AppError } from "../errors.ts";
 import { buildNetwork } from "../graph/networks/index.ts";
-import type { SampleShape, Graph } from "../graph/types.ts";
+import type { Graph, SampleShape } from "../graph/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import { measureTogether } from "../hardware/measure.ts";
 import { costOf } from "../nas/costs.ts";
@@ -13,6 +13,8 @@ import { type Costs, untrainedFile } from "./nas-run.ts";
 
 /** Relative difference within which two latencies count as equal. */
 export const LATENCY_TOLERANCE = 0.05;
+/** What a candidate is chosen by, narrower: the last measurement must not push it out again. */
+const CHOSEN_WITHIN = 0.03;
 const DRAWS = 20_000;
 const NARROWEST = 0.05;
 const WIDEST = 2;
@@ -21,50 +23,67 @@ const WIDTH_STEP = 0.01;
 export interface Matched<T> {
   readonly network: T;
   readonly graph: Graph;
-  readonly measuredMs: number;
+  /** Its latency over the target's. */
+  readonly ratio: number;
+}
+
+/** Latency of `graph` over that of `target`, an ONNX file, on `device`. */
+async function latencyRatio(graph: Graph, target: string | Uint8Array, device: CpuDevice): Promise<number> {
+  const [own, other] = await measureTogether([untrainedFile(graph), target], { threads: device.threads });
+  return own! / other!;
 }
 
 /**
- * Random architectures of a space whose measured latency is within 5% of `latencyMs`.
+ * Random architectures of a space that take as long as `target` (an ONNX file).
  * @throws AppError INFEASIBLE when `DRAWS` draws do not give enough
  */
-export async function randomNetworksOf(space: SpaceDescription, costs: Costs, device: CpuDevice, latencyMs: number, wanted: number, rng: Rng): Promise<Matched<Architecture>[]> {
+export async function randomNetworksOf(
+  space: SpaceDescription,
+  costs: Costs,
+  device: CpuDevice,
+  target: string | Uint8Array,
+  wanted: number,
+  rng: Rng,
+): Promise<Matched<Architecture>[]> {
+  const [targetMs] = await measureTogether([target], { threads: device.threads });
   const found: Matched<Architecture>[] = [];
   for (let draw = 0; draw < DRAWS && found.length < wanted; draw++) {
     const network = sampleArchitecture(space, rng);
-    if (Math.abs(costOf(costs.table, network) / latencyMs - 1) > LATENCY_TOLERANCE / 2) continue;
+    if (Math.abs(costOf(costs.table, network) / targetMs! - 1) > LATENCY_TOLERANCE) continue;
     const graph = architectureGraph(space, network);
-    const [measuredMs] = await measureTogether([untrainedFile(graph)], { threads: device.threads });
-    if (Math.abs(measuredMs! / latencyMs - 1) <= LATENCY_TOLERANCE) found.push({ network, graph, measuredMs: measuredMs! });
+    const ratio = await latencyRatio(graph, target, device);
+    if (Math.abs(ratio - 1) <= CHOSEN_WITHIN) found.push({ network, graph, ratio });
   }
-  if (found.length < wanted) throw new AppError("INFEASIBLE", `matching: ${wanted} random networks must take ${latencyMs.toFixed(3)} ms ± 5%, got ${found.length} in ${DRAWS} draws`);
+  if (found.length < wanted) {
+    throw new AppError("INFEASIBLE", `matching: ${wanted} random networks must take ${targetMs!.toFixed(3)} ms ± 3%, got ${found.length} in ${DRAWS} draws`);
+  }
   return found;
 }
 
 /**
- * MobileNetV2 with the width whose measured latency is nearest to `latencyMs`: widths in steps of 0.01, searched by bisection
- * (widths are rounded to channels of 8, so several widths may be one network).
+ * MobileNetV2 with the width whose latency is nearest to that of `target` (an ONNX file): widths in steps of 0.01, searched by
+ * bisection (widths are rounded to channels of 8, so several widths may be one network).
  */
-export async function mobilenetV2Of(input: SampleShape, classes: number, device: CpuDevice, latencyMs: number): Promise<Matched<string>> {
+export async function mobilenetV2Of(input: SampleShape, classes: number, device: CpuDevice, target: string | Uint8Array): Promise<Matched<string>> {
   const tried = new Map<number, Matched<string>>();
   const at = async (step: number): Promise<Matched<string>> => {
     let known = tried.get(step);
     if (!known) {
       const network = `mobilenet-v2:${(step * WIDTH_STEP).toFixed(2)}`;
       const graph = buildNetwork(network, { input, classes });
-      const [measuredMs] = await measureTogether([untrainedFile(graph)], { threads: device.threads });
-      known = { network, graph, measuredMs: measuredMs! };
+      known = { network, graph, ratio: await latencyRatio(graph, target, device) };
       tried.set(step, known);
     }
     return known;
   };
-  let [low, high] = [Math.round(NARROWEST / WIDTH_STEP), Math.round(WIDEST / WIDTH_STEP)];
+  const narrowest = Math.round(NARROWEST / WIDTH_STEP);
+  let [low, high] = [narrowest, Math.round(WIDEST / WIDTH_STEP)];
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if ((await at(middle)).measuredMs < latencyMs) low = middle;
+    if ((await at(middle)).ratio < 1) low = middle;
     else high = middle;
   }
-  for (const step of [low - 2, low - 1, low, high, high + 1, high + 2]) if (step >= NARROWEST / WIDTH_STEP) await at(step);
-  const distance = ({ measuredMs }: Matched<string>) => Math.abs(measuredMs / latencyMs - 1);
+  for (let step = low - 2; step <= high + 2; step++) if (step >= narrowest) await at(step);
+  const distance = ({ ratio }: Matched<string>) => Math.abs(ratio - 1);
   return [...tried.values()].reduce((best, one) => (distance(one) < distance(best) ? one : best));
 }
