@@ -32,10 +32,18 @@ export async function run(args: readonly string[]): Promise<void> {
   const predictedMs = architectures.map((architecture) => costOf(table, architecture));
   const errors = measuredMs.map((ms, i) => Math.abs(predictedMs[i]! - ms) / ms);
   const bias = median(measuredMs.map((ms, i) => predictedMs[i]! / ms)) - 1;
-  const result = { networks: NETWORKS, calibration, spearman: spearman(predictedMs, measuredMs), medianError: median(errors), maxError: Math.max(...errors), medianBias: bias };
+  const result = {
+    networks: NETWORKS,
+    calibration,
+    spearman: spearman(predictedMs, measuredMs),
+    medianError: median(errors),
+    maxError: Math.max(...errors),
+    medianBias: bias,
+  };
   if (args.includes("--json")) console.log(JSON.stringify(result));
   else {
-    for (const [i, ms] of measuredMs.entries()) console.log(`${ms.toFixed(3)} ms measured, ${predictedMs[i]!.toFixed(3)} ms predicted  ${summarise(space, architectures[i]!)}`);
+    for (const [i, ms] of measuredMs.entries())
+      console.log(`${ms.toFixed(3)} ms measured, ${predictedMs[i]!.toFixed(3)} ms predicted  ${summarise(space, architectures[i]!)}`);
     console.log(result);
   }
 }

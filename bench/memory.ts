@@ -16,7 +16,13 @@ export async function run(args: readonly string[]): Promise<void> {
     if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   const late = residentMb();
-  const result = { network: "mbconv-bench", batch: BATCH, [`residentMbAfter${EARLY}`]: early, [`residentMbAfter${LATE}`]: late, growth: Math.round((1e4 * (late - early)) / early) / 1e4 };
+  const result = {
+    network: "mbconv-bench",
+    batch: BATCH,
+    [`residentMbAfter${EARLY}`]: early,
+    [`residentMbAfter${LATE}`]: late,
+    growth: Math.round((1e4 * (late - early)) / early) / 1e4,
+  };
   if (args.includes("--json")) console.log(JSON.stringify(result));
   else console.log(result);
 }

@@ -16,7 +16,12 @@ function stepBytes(candidates: number, mode: "two" | "full"): number {
   const supernet = createSupernet(space);
   const rng = createRng(0);
   using params = createParameters(supernet.specs, rng);
-  const batch = { x: new Float32Array(BATCH * 3072).map(() => rng.normal()), labels: new Int32Array(BATCH), indices: new Int32Array(BATCH), size: BATCH };
+  const batch = {
+    x: new Float32Array(BATCH * 3072).map(() => rng.normal()),
+    labels: new Int32Array(BATCH),
+    indices: new Int32Array(BATCH),
+    size: BATCH,
+  };
   const sample = mode === "two" ? sampleTwo : sampleOne;
   const samples = supernet.blocks.map(() => sample(new Float64Array(candidates), rng));
   const { pool } = runtime();
@@ -28,7 +33,11 @@ function stepBytes(candidates: number, mode: "two" | "full"): number {
 }
 
 export async function run(args: readonly string[]): Promise<void> {
-  const rows = [2, 4, 8, 16].map((candidates) => ({ candidates, twoMb: stepBytes(candidates, "two") / 1e6, fullMb: stepBytes(candidates, "full") / 1e6 }));
+  const rows = [2, 4, 8, 16].map((candidates) => ({
+    candidates,
+    twoMb: stepBytes(candidates, "two") / 1e6,
+    fullMb: stepBytes(candidates, "full") / 1e6,
+  }));
   if (args.includes("--json")) console.log(JSON.stringify(rows));
   else console.table(rows);
 }

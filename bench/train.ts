@@ -21,7 +21,13 @@ interface Row {
 
 /** A Python process that trains on demand: one line in, the milliseconds of each step out. */
 function startPyTorch(network: string, batch: number, isChannelsLast: boolean) {
-  const args = [join(import.meta.dirname, "pytorch_step.py"), network, String(batch), isChannelsLast ? "channels_last" : "contiguous", String(THREADS)];
+  const args = [
+    join(import.meta.dirname, "pytorch_step.py"),
+    network,
+    String(batch),
+    isChannelsLast ? "channels_last" : "contiguous",
+    String(THREADS),
+  ];
   const child: ChildProcessWithoutNullStreams = spawn(PYTHON, args);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {

@@ -12,8 +12,8 @@ import type { Graph } from "../src/graph/types.ts";
 import { openCpu } from "../src/hardware/cpu.ts";
 import { measureTogether } from "../src/hardware/measure.ts";
 import { costGraphs } from "../src/nas/cost-tables.ts";
-import { type BudgetKind, collectCosts, findNetwork, requireFeasible, untrainedFile } from "../src/run/nas-run.ts";
 import { mobilenetV2Of, randomNetworksOf } from "../src/run/matching.ts";
+import { type BudgetKind, collectCosts, findNetwork, requireFeasible, untrainedFile } from "../src/run/nas-run.ts";
 import { trainNetwork } from "../src/run/train-run.ts";
 import { summarise } from "../src/space/architecture.ts";
 import { mobileNetSpace } from "../src/space/description.ts";
@@ -29,7 +29,6 @@ const { values: flags } = parseArgs({
     warmup: { type: "string", default: "2" },
     search: { type: "string", default: "8" },
     epochs: { type: "string", default: "10" },
-    lambda: { type: "string", default: "1" },
     seed: { type: "string", default: "0" },
     out: { type: "string", default: "runs/compare" },
   },
@@ -66,7 +65,7 @@ const searchFor = (kind: BudgetKind, budget: number) =>
       costs: costs[kind],
       budget,
       mode: "two",
-      loss: { name: "add_linear", lambda: Number(flags.lambda) },
+      loss: { name: "constraint" },
       warmupEpochs: Number(flags.warmup),
       searchEpochs: Number(flags.search),
       batchSize: 128,
@@ -76,7 +75,9 @@ const searchFor = (kind: BudgetKind, budget: number) =>
       augmentation: { crop: 4, flip: true },
       seed: Number(flags.seed),
       onEpoch: (e) =>
-        say(`${kind} ${e.phase} ${e.epoch + 1}/${e.epochs}: accuracy ${e.trainAccuracy.toFixed(3)}, entropy ${e.entropy.toFixed(3)}, E ${e.expectedCost.toPrecision(4)}, ${summarise(space, e.architecture)}, ${e.seconds.toFixed(0)} s`),
+        say(
+          `${kind} ${e.phase} ${e.epoch + 1}/${e.epochs}: accuracy ${e.trainAccuracy.toFixed(3)}, entropy ${e.entropy.toFixed(3)}, E ${e.expectedCost.toPrecision(4)}, ${summarise(space, e.architecture)}, ${e.seconds.toFixed(0)} s`,
+        ),
     });
     return { architecture: found.architecture, cost: found.cost };
   });
@@ -88,14 +89,23 @@ const byMacs = await searchFor("macs", inspectGraph(foundGraph).macs);
 say(`found for MACs: ${summarise(space, byMacs.architecture)}`);
 const target = untrainedFile(foundGraph);
 const random = await step("random", async () =>
-  (await randomNetworksOf(space, costs.latency, device, target, 5, createRng(Number(flags.seed)).fork("random networks"))).map(({ network }) => network),
+  (await randomNetworksOf(space, costs.latency, device, target, 5, createRng(Number(flags.seed)).fork("random networks"))).map(
+    ({ network }) => network,
+  ),
 );
-const baseline = await step("baseline", async () => (await mobilenetV2Of(data.train.shape, data.train.classes.length, device, target)).network);
+const baseline = await step(
+  "baseline",
+  async () => (await mobilenetV2Of(data.train.shape, data.train.classes.length, device, target)).network,
+);
 
 const networks: { name: string; text: string; net: Graph | string }[] = [
   { name: "found-latency", text: summarise(space, byLatency.architecture), net: foundGraph },
   { name: "mobilenet-v2", text: baseline, net: baseline },
-  ...random.map((architecture, i) => ({ name: `random-${i + 1}`, text: summarise(space, architecture), net: architectureGraph(space, architecture) })),
+  ...random.map((architecture, i) => ({
+    name: `random-${i + 1}`,
+    text: summarise(space, architecture),
+    net: architectureGraph(space, architecture),
+  })),
   { name: "found-macs", text: summarise(space, byMacs.architecture), net: architectureGraph(space, byMacs.architecture) },
 ];
 const rows: { name: string; text: string; accuracy: number; macs: number; params: number }[] = [];

@@ -2,8 +2,9 @@
  * @file `npm run demo`: searches a network for this CPU on Fashion-MNIST under a latency budget and compares it with the
  * width-scaled MobileNetV2 that takes as long, trained the same way.
  */
-import { createProgressBar } from "../src/cli/progress-bar.ts";
+
 import { formatDuration, note, print, table } from "../src/cli/output.ts";
+import { createProgressBar } from "../src/cli/progress-bar.ts";
 import { loadData } from "../src/data/load.ts";
 import { AppError, EXIT_CODES } from "../src/errors.ts";
 import { openCpu } from "../src/hardware/cpu.ts";
@@ -50,7 +51,7 @@ async function demo(): Promise<void> {
     budget: { kind: "latency", quantity: { kind: "percent", ratio: BUDGET } },
     search: {
       mode: "two",
-      loss: { name: "add_linear" },
+      loss: { name: "constraint" },
       warmupEpochs: 2,
       searchEpochs: 5,
       batchSize: 128,
@@ -87,12 +88,26 @@ async function demo(): Promise<void> {
   });
   bar.stop();
   const [a, b] = await measureTogether([`${OUT}/found/model.onnx`, `${OUT}/mobilenet-v2/model.onnx`]);
-  const row = (name: string, ms: number, card: Card) => [name, formatMs(ms), formatPercent(card.accuracy.test), `${formatCount(card.macs)}`, `${formatCount(card.params)}`, formatBytes(card.fileBytes)];
-  print(`\n${table(["network", "latency", "test accuracy", "MACs", "parameters", "file"], [row("found by Fettle", a!, found.card), row(baseline.network, b!, other.card)])}`);
-  print(`\nLatency: ONNX Runtime, 1 thread, 1 image, median, measured in turns. Limit ${found.limitText}: ${found.isMet ? "met" : "MISSED"} (${found.valueText}).`);
-  if (Math.abs(b! / a! - 1) > LATENCY_TOLERANCE) print(`The nearest MobileNetV2 width is ${formatPercent(b! / a! - 1)} away in latency: widths come in steps of 8 channels.`);
+  const row = (name: string, ms: number, card: Card) => [
+    name,
+    formatMs(ms),
+    formatPercent(card.accuracy.test),
+    `${formatCount(card.macs)}`,
+    `${formatCount(card.params)}`,
+    formatBytes(card.fileBytes),
+  ];
+  print(
+    `\n${table(["network", "latency", "test accuracy", "MACs", "parameters", "file"], [row("found by Fettle", a!, found.card), row(baseline.network, b!, other.card)])}`,
+  );
+  print(
+    `\nLatency: ONNX Runtime, 1 thread, 1 image, median, measured in turns. Limit ${found.limitText}: ${found.isMet ? "met" : "MISSED"} (${found.valueText}).`,
+  );
+  if (Math.abs(b! / a! - 1) > LATENCY_TOLERANCE)
+    print(`The nearest MobileNetV2 width is ${formatPercent(b! / a! - 1)} away in latency: widths come in steps of 8 channels.`);
   print(`Found: ${found.summary}`);
-  print(`Files: ${OUT}/found/model.onnx, ${OUT}/mobilenet-v2/model.onnx, each with its card.json. Took ${formatDuration(clock.nowMs() - started)}.`);
+  print(
+    `Files: ${OUT}/found/model.onnx, ${OUT}/mobilenet-v2/model.onnx, each with its card.json. Took ${formatDuration(clock.nowMs() - started)}.`,
+  );
   if (!found.isMet) process.exitCode = EXIT_CODES.NOT_REACHED;
 }
 

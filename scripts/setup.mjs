@@ -33,15 +33,26 @@ function npmDependencies() {
   }
   const version = run(node, ["--version"]).stdout?.trim() ?? "none";
   if (!(Number(/^v(\d+)/.exec(version)?.[1]) >= 24)) {
-    fail(`node_modules/.bin/node must be Node 24 or newer, got ${version} — run \`npm rebuild node\` (its install script brings the binary)`);
+    fail(
+      `node_modules/.bin/node must be Node 24 or newer, got ${version} — run \`npm rebuild node\` (its install script brings the binary)`,
+    );
   }
   say(`Node ${version.slice(1)}`);
 }
 
 function hasOneDnn() {
-  const folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/local/lib", "/usr/lib", "/opt/homebrew/lib"];
+  const folders = [
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/lib",
+    "/opt/homebrew/lib",
+  ];
   if (process.env.CONDA_PREFIX) folders.unshift(join(process.env.CONDA_PREFIX, "lib"));
-  return folders.some((folder) => existsSync(folder) && readdirSync(folder).some((file) => /^libdnnl(\.so\.[23]|\.[23].*\.dylib)/.test(file)));
+  return folders.some(
+    (folder) => existsSync(folder) && readdirSync(folder).some((file) => /^libdnnl(\.so\.[23]|\.[23].*\.dylib)/.test(file)),
+  );
 }
 
 /** How root commands are run here, or null when they cannot be. */
@@ -71,7 +82,10 @@ function aptInstall(choosePackages) {
 /** The newest libdnnl that this release has: libdnnl2 on Debian 12, libdnnl3.6 on 13. */
 function oneDnnPackage() {
   const { stdout = "" } = run("apt-cache", ["search", "--names-only", "^libdnnl[0-9.]+$"]);
-  const names = stdout.split("\n").map((line) => line.split(" ")[0]).filter(Boolean);
+  const names = stdout
+    .split("\n")
+    .map((line) => line.split(" ")[0])
+    .filter(Boolean);
   const version = (name) => Number(name.replace("libdnnl", ""));
   return names.sort((a, b) => version(b) - version(a))[0] ?? "libdnnl2";
 }

@@ -25,6 +25,9 @@ export function registerBench(program: Command): void {
       const { measureModel } = await import("../hardware/measure.ts");
       const result = await measureModel(path, { threads, minMs: seconds * 1000 });
       if (json) printJson({ model: path, device, threads, ...result });
-      else print(`${formatMs(result.p50Ms)} median, ${formatMs(result.p95Ms)} 95th percentile, ${formatMs(result.meanMs)} mean of ${result.count} runs (${threads} thread${threads > 1 ? "s" : ""})`);
+      else
+        print(
+          `${formatMs(result.p50Ms)} median, ${formatMs(result.p95Ms)} 95th percentile, ${formatMs(result.meanMs)} mean of ${result.count} runs (${threads} thread${threads > 1 ? "s" : ""})`,
+        );
     });
 }

@@ -7,11 +7,25 @@ import { print, printJson, table } from "./output.ts";
 export function registerDevices(program: Command): void {
   withJson(program.command("devices").description("list the devices that networks can be searched for")).action(({ json }: CommonFlags) => {
     const devices = [
-      { device: "cpu", numbers: "measured", description: `this machine: ${cpus()[0]?.model.trim() ?? "unknown CPU"}, ${cpus().length} cores, through ONNX Runtime` },
-      { device: "FILE.json", numbers: "table", description: 'your own table: { "format": "fettle-table-1", "name": …, "latencyMs": { operator key: ms } }' },
+      {
+        device: "cpu",
+        numbers: "measured",
+        description: `this machine: ${cpus()[0]?.model.trim() ?? "unknown CPU"}, ${cpus().length} cores, through ONNX Runtime`,
+      },
+      {
+        device: "FILE.json",
+        numbers: "table",
+        description: 'your own table: { "format": "fettle-table-1", "name": …, "latencyMs": { operator key: ms } }',
+      },
       { device: "FILE.yaml", numbers: "table", description: "a latency table in the format of ProxylessNAS and Once-for-All" },
     ];
     if (json) printJson(devices);
-    else print(table(["device", "numbers", "description"], devices.map(({ device, numbers, description }) => [device, numbers, description])));
+    else
+      print(
+        table(
+          ["device", "numbers", "description"],
+          devices.map(({ device, numbers, description }) => [device, numbers, description]),
+        ),
+      );
   });
 }

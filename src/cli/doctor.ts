@@ -20,13 +20,19 @@ const LITTLE_DISK_BYTES = 1e9;
 const checks: Readonly<Record<string, Check>> = {
   node: () => {
     const isEnough = Number(process.versions.node.split(".")[0]) >= NEEDED_NODE;
-    return { status: isEnough ? "ok" : "fail", text: `${process.versions.node}${isEnough ? "" : ` — Node ${NEEDED_NODE} or newer is needed`}` };
+    return {
+      status: isEnough ? "ok" : "fail",
+      text: `${process.versions.node}${isEnough ? "" : ` — Node ${NEEDED_NODE} or newer is needed`}`,
+    };
   },
   engine: async () => {
     const { runtime } = await import("../onednn/runtime.ts");
     const { library, channelBlock, threads } = runtime();
     const { major, minor, patch } = library.version;
-    return { status: "ok", text: `oneDNN ${major}.${minor}.${patch} (${library.path}), ${channelBlock === 16 ? "AVX-512" : "AVX2"}, ${threads()} threads` };
+    return {
+      status: "ok",
+      text: `oneDNN ${major}.${minor}.${patch} (${library.path}), ${channelBlock === 16 ? "AVX-512" : "AVX2"}, ${threads()} threads`,
+    };
   },
   onnxruntime: async () => {
     const [{ createSession }, { timingModel, emptyGraph }, { createRng }] = await Promise.all([
@@ -72,7 +78,13 @@ export function registerDoctor(program: Command): void {
       }
     }
     if (json) printJson(findings);
-    else print(table(["check", "status", "found"], findings.map(({ check, status, text }) => [check, status, text])));
+    else
+      print(
+        table(
+          ["check", "status", "found"],
+          findings.map(({ check, status, text }) => [check, status, text]),
+        ),
+      );
     if (findings.some(({ status }) => status === "fail")) process.exitCode = 1;
   });
 }

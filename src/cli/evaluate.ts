@@ -26,24 +26,40 @@ function normalisationBeside(path: string): Normalisation | null {
   const card = join(dirname(path), "card.json");
   if (!existsSync(card)) return null;
   const result = cardSchema.safeParse(JSON.parse(readFileSync(card, "utf8")));
-  if (!result.success) throw new AppError("CONFIG", `card: ${card} must describe the model's input, got ${result.error.issues[0]?.message}`);
+  if (!result.success)
+    throw new AppError("CONFIG", `card: ${card} must describe the model's input, got ${result.error.issues[0]?.message}`);
   return result.data.input;
 }
 
 export function registerEvaluate(program: Command): void {
-  const command = program.command("evaluate").description("measure the accuracy of an exported model on the test images").argument("<model>", "ONNX file or run folder");
+  const command = program
+    .command("evaluate")
+    .description("measure the accuracy of an exported model on the test images")
+    .argument("<model>", "ONNX file or run folder");
   withData(withJson(command))
     .option("--seed <n>", "seed by which an unsplit folder is divided", number({ min: 0, integer: true }), 0)
     .option("--threads <n>", "threads of ONNX Runtime", count, 2)
     .addHelpText("after", examples(["evaluate runs/shoes --data fashion-mnist", "evaluate model.onnx --data images:photos --json"]))
     .action(async (target: string, flags: EvaluateFlags) => {
       const path = modelPath(target);
-      const [{ loadData }, { createSession }, { evaluateOnnx }] = await Promise.all([import("../data/load.ts"), import("../onnx/session.ts"), import("../run/deploy.ts")]);
+      const [{ loadData }, { createSession }, { evaluateOnnx }] = await Promise.all([
+        import("../data/load.ts"),
+        import("../onnx/session.ts"),
+        import("../run/deploy.ts"),
+      ]);
       const session = await createSession(path, { threads: flags.threads });
       const size = flags.size ?? (flags.data.startsWith("images:") && session.inputShape[2]! > 0 ? session.inputShape[2] : undefined);
-      const data = await loadData(flags.data, { seed: flags.seed, validationRatio: flags.validation, ...(size ? { size } : {}), ...(flags.limit ? { limit: flags.limit } : {}) });
+      const data = await loadData(flags.data, {
+        seed: flags.seed,
+        validationRatio: flags.validation,
+        ...(size ? { size } : {}),
+        ...(flags.limit ? { limit: flags.limit } : {}),
+      });
       if (session.inputShape.slice(1).join() !== data.test.shape.join()) {
-        throw new AppError("CONFIG", `evaluate: images must be ${session.inputShape.slice(1).join("x")} as ${path} reads them, got ${data.test.shape.join("x")}`);
+        throw new AppError(
+          "CONFIG",
+          `evaluate: images must be ${session.inputShape.slice(1).join("x")} as ${path} reads them, got ${data.test.shape.join("x")}`,
+        );
       }
       const accuracy = await evaluateOnnx(session, data.test, normalisationBeside(path) ?? data.normalisation);
       await session.close();

@@ -17,7 +17,11 @@ interface InspectFlags extends CommonFlags {
 
 async function graphOf(target: string, { input, classes }: InspectFlags): Promise<Graph> {
   if (!target.endsWith(".onnx") && !target.includes("/")) return buildNetwork(target, { input, classes });
-  const [{ modelPath }, { readOnnxGraph }, { readFileSync }] = await Promise.all([import("./evaluate.ts"), import("../onnx/read.ts"), import("node:fs")]);
+  const [{ modelPath }, { readOnnxGraph }, { readFileSync }] = await Promise.all([
+    import("./evaluate.ts"),
+    import("../onnx/read.ts"),
+    import("node:fs"),
+  ]);
   const path = modelPath(target);
   return readOnnxGraph(readFileSync(path), path);
 }
@@ -29,7 +33,14 @@ export function registerInspect(program: Command): void {
     .option("--classes <n>", "classes of a reference network", count)
     .option("--layers", "print every layer")
     .option("--list", "list the reference networks")
-    .addHelpText("after", examples(["inspect mobilenet-v2:0.35 --input 3x224x224 --json", "inspect resnet-20 --input 3x32x32 --layers", "inspect runs/shoes/model.onnx"]))
+    .addHelpText(
+      "after",
+      examples([
+        "inspect mobilenet-v2:0.35 --input 3x224x224 --json",
+        "inspect resnet-20 --input 3x32x32 --layers",
+        "inspect runs/shoes/model.onnx",
+      ]),
+    )
     .action(async (target: string | undefined, flags: InspectFlags) => {
       if (flags.list) return flags.json ? printJson(networkNames) : print(networkNames.join("\n"));
       if (target === undefined) throw new AppError("CONFIG", "inspect: a network must be given, got none — see --list");
@@ -42,7 +53,13 @@ export function registerInspect(program: Command): void {
       print(`  parameters       ${formatCount(counts.params)} (${formatBytes(counts.bytes)} as float32)`);
       print(`  peak activations ${formatBytes(counts.peakActivationBytes)} (batch 1, float32)`);
       if (!flags.layers) return;
-      const rows = counts.layers.map((layer) => [layer.name, layer.op, layer.outputShape.join("x"), formatCount(layer.macs), formatCount(layer.params)]);
+      const rows = counts.layers.map((layer) => [
+        layer.name,
+        layer.op,
+        layer.outputShape.join("x"),
+        formatCount(layer.macs),
+        formatCount(layer.params),
+      ]);
       print(`\n${table(["layer", "op", "output", "MACs", "params"], rows)}`);
     });
 }

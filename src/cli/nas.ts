@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import type { CostLossName } from "../nas/losses.ts";
 import type { SearchMode } from "../nas/search.ts";
-import { parseQuantity, formatBytes, formatMs, formatPercent } from "../util/units.ts";
+import { formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import type { CommandContext } from "./main.ts";
-import { choice, type CommonFlags, count, type DataFlags, examples, number, withData, withRun } from "./options.ts";
+import { type CommonFlags, choice, count, type DataFlags, examples, number, withData, withRun } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 import { type RecipeFlags, recipeOf, withRecipe } from "./train.ts";
@@ -30,7 +30,9 @@ interface NasFlags extends DataFlags, CommonFlags, RecipeFlags {
 }
 
 export function registerNas(program: Command, context: CommandContext): void {
-  const command = program.command("nas").description("search an architecture for a device and a budget (ProxylessNAS), train and export it");
+  const command = program
+    .command("nas")
+    .description("search an architecture for a device and a budget (ProxylessNAS), train and export it");
   withRecipe(withData(withRun(command, "runs/nas")), 24)
     .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 60% of the space's largest network")
     .option("--max-macs <count>", "limit in multiply-accumulates instead, e.g. 6M or 60%")
@@ -38,20 +40,30 @@ export function registerNas(program: Command, context: CommandContext): void {
     .option("--space <file>", "search space as JSON (default: MobileNet blocks for the images' size)")
     .option("--width <factor>", "widths of the default space relative to the paper's", number({ min: 0.1, max: 4 }), 0.5)
     .addOption(choice("--mode <name>", "how architecture parameters learn", ["two", "full", "reinforce"], "two"))
-    .addOption(choice("--loss <name>", "how cost enters the loss", ["add_linear", "mul_log", "lambda_E"], "add_linear"))
-    .option("--lambda <weight>", "weight of the cost (add_linear, lambda_E)", number({ min: 0 }))
+    .addOption(choice("--loss <name>", "how cost enters the loss", ["constraint", "add_linear", "mul_log", "lambda_E"], "constraint"))
+    .option("--lambda <weight>", "weight of the cost (constraint: the first)", number({ min: 0 }))
     .option("--warmup-epochs <n>", "epochs of the search that train weights alone", number({ min: 0, integer: true }), 4)
     .option("--search-epochs <n>", "epochs that train weights and architecture", count, 12)
     .option("--search-lr <rate>", "learning rate of the supernet's weights", number({ min: 0 }), 0.1)
     .option("--architecture-lr <rate>", "learning rate of the architecture", number({ min: 0 }), 0.02)
     .option("--weight-steps <n>", "weight steps for each architecture step", count, 2)
-    .addHelpText("after", examples(["nas --data fashion-mnist --max-latency 0.15ms --out runs/shoes", "nas --data images:photos --size 64 --max-macs 20M --epochs 40", "nas --data cifar10:cifar --max-latency 50% --mode reinforce"]))
+    .addHelpText(
+      "after",
+      examples([
+        "nas --data fashion-mnist --max-latency 0.15ms --out runs/shoes",
+        "nas --data images:photos --size 64 --max-macs 20M --epochs 40",
+        "nas --data cifar10:cifar --max-latency 50% --mode reinforce",
+      ]),
+    )
     .action((flags: NasFlags) => nas(flags, context));
 }
 
 function budgetOf({ maxLatency, maxMacs }: NasFlags) {
   if ((maxLatency === undefined) === (maxMacs === undefined)) {
-    throw new AppError("CONFIG", `nas: one of --max-latency and --max-macs must be given, got ${maxLatency === undefined ? "none" : "both"}`);
+    throw new AppError(
+      "CONFIG",
+      `nas: one of --max-latency and --max-macs must be given, got ${maxLatency === undefined ? "none" : "both"}`,
+    );
   }
   return maxLatency !== undefined
     ? ({ kind: "latency", quantity: parseQuantity(maxLatency, "latency", "--max-latency") } as const)
@@ -79,7 +91,11 @@ async function nas(flags: NasFlags, { signal }: CommandContext): Promise<void> {
     onProgress: (done, total) => bar.onProgress({ task: "reading images", done, total }),
   });
   const space = loadSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
-  const device = await openDevice(flags.device, { threads: flags.threads, onWarning: (message) => note(`fettle: ${message}`), onProgress: bar.onProgress });
+  const device = await openDevice(flags.device, {
+    threads: flags.threads,
+    onWarning: (message) => note(`fettle: ${message}`),
+    onProgress: bar.onProgress,
+  });
   const result = await runNas({
     data,
     space,
@@ -113,6 +129,8 @@ async function nas(flags: NasFlags, { signal }: CommandContext): Promise<void> {
   const { card } = result;
   print(`found    ${result.summary}`);
   print(`limit    ${result.limitText} on ${device.name}, ${result.isMet ? "met" : "MISSED"}: ${result.valueText} (${result.obtained})`);
-  print(`measured ${formatMs(card.latency.p50Ms)} on cpu, test accuracy ${formatPercent(card.accuracy.test)}, ${formatBytes(card.fileBytes)}`);
+  print(
+    `measured ${formatMs(card.latency.p50Ms)} on cpu, test accuracy ${formatPercent(card.accuracy.test)}, ${formatBytes(card.fileBytes)}`,
+  );
   print(`saved    ${flags.out}/model.onnx, card.json, policy.json`);
 }

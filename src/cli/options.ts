@@ -20,7 +20,8 @@ export const ratio = number({ min: 0, max: 1 });
 /** "3x224x224" → [3, 224, 224]. */
 export function imageShape(text: string): [number, number, number] {
   const parts = text.split("x").map(Number);
-  if (parts.length !== 3 || parts.some((n) => !Number.isInteger(n) || n < 1)) throw new InvalidArgumentError("must be channels x height x width, for example 3x224x224.");
+  if (parts.length !== 3 || parts.some((n) => !Number.isInteger(n) || n < 1))
+    throw new InvalidArgumentError("must be channels x height x width, for example 3x224x224.");
   return parts as [number, number, number];
 }
 
@@ -52,7 +53,8 @@ export function withRun(command: Command, folder: string): Command {
     .option("--dry-run", "print the resolved configuration and stop");
 }
 
-export const choice = (flags: string, text: string, choices: readonly string[], fallback: string): Option => new Option(flags, text).choices([...choices]).default(fallback);
+export const choice = (flags: string, text: string, choices: readonly string[], fallback: string): Option =>
+  new Option(flags, text).choices([...choices]).default(fallback);
 
 export const examples = (lines: readonly string[]): string => `\nExamples:\n${lines.map((line) => `  $ fettle ${line}`).join("\n")}\n`;
 

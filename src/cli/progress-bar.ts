@@ -7,7 +7,10 @@ import { formatDuration, note, progressLine } from "./output.ts";
 const LINE_EVERY_MS = 10_000;
 
 /** Shows events of one task after another. */
-export function createProgressBar({ isQuiet = false, clock = systemClock as Clock } = {}): { readonly onProgress: OnProgress; stop(): void } {
+export function createProgressBar({ isQuiet = false, clock = systemClock as Clock } = {}): {
+  readonly onProgress: OnProgress;
+  stop(): void;
+} {
   let bar: SingleBar | null = null;
   let task = "";
   let lastLine = Number.NEGATIVE_INFINITY;

@@ -5,7 +5,7 @@ import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { formatBytes, formatMs, formatPercent } from "../util/units.ts";
 import type { CommandContext } from "./main.ts";
-import { choice, type CommonFlags, count, type DataFlags, examples, number, ratio, withData, withRun } from "./options.ts";
+import { type CommonFlags, choice, count, type DataFlags, examples, number, ratio, withData, withRun } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 
@@ -48,7 +48,19 @@ export function withRecipe(command: Command, epochs: number): Command {
 
 export type RecipeFlags = Pick<
   TrainFlags,
-  "epochs" | "batch" | "lr" | "optimizer" | "schedule" | "weightDecay" | "labelSmoothing" | "ema" | "crop" | "flip" | "cutout" | "colour" | "seed"
+  | "epochs"
+  | "batch"
+  | "lr"
+  | "optimizer"
+  | "schedule"
+  | "weightDecay"
+  | "labelSmoothing"
+  | "ema"
+  | "crop"
+  | "flip"
+  | "cutout"
+  | "colour"
+  | "seed"
 >;
 
 export function recipeOf(flags: RecipeFlags): Recipe {
@@ -62,7 +74,12 @@ export function recipeOf(flags: RecipeFlags): Recipe {
     weightDecay: flags.weightDecay,
     labelSmoothing: flags.labelSmoothing,
     ema: flags.ema,
-    augmentation: { crop, flip, ...(cutout ? { cutout } : {}), ...(colour ? { brightness: colour, contrast: colour, saturation: colour } : {}) },
+    augmentation: {
+      crop,
+      flip,
+      ...(cutout ? { cutout } : {}),
+      ...(colour ? { brightness: colour, contrast: colour, saturation: colour } : {}),
+    },
     seed: flags.seed,
   };
 }
@@ -73,7 +90,13 @@ export function registerTrain(program: Command, context: CommandContext): void {
     .requiredOption("--net <name>", "reference network, e.g. resnet-20 or mobilenet-v2:0.35 (see `fettle inspect --list`)")
     .option("--teacher <run>", "learn from the network of this run as well (distillation)")
     .option("--resume", "go on from the checkpoint in --out")
-    .addHelpText("after", examples(["train --net resnet-20 --data fashion-mnist --epochs 12 --out runs/fashion", "train --net mobilenet-v2:0.25 --data images:photos --teacher runs/big --ema 0.999"]))
+    .addHelpText(
+      "after",
+      examples([
+        "train --net resnet-20 --data fashion-mnist --epochs 12 --out runs/fashion",
+        "train --net mobilenet-v2:0.25 --data images:photos --teacher runs/big --ema 0.999",
+      ]),
+    )
     .action((flags: TrainFlags) => train(flags, context));
 }
 
@@ -81,7 +104,17 @@ async function train(flags: TrainFlags, { signal }: CommandContext): Promise<voi
   const { loadData } = await import("../data/load.ts");
   const { trainNetwork } = await import("../run/train-run.ts");
   const recipe = recipeOf(flags);
-  const config = { command: "train", net: flags.net, data: flags.data, size: flags.size, validation: flags.validation, limit: flags.limit, teacher: flags.teacher, threads: flags.threads, recipe };
+  const config = {
+    command: "train",
+    net: flags.net,
+    data: flags.data,
+    size: flags.size,
+    validation: flags.validation,
+    limit: flags.limit,
+    teacher: flags.teacher,
+    threads: flags.threads,
+    recipe,
+  };
   if (flags.dryRun) return printJson(config);
   const bar = createProgressBar({ isQuiet: flags.json === true });
   const data = await loadData(flags.data, {
@@ -115,7 +148,9 @@ async function train(flags: TrainFlags, { signal }: CommandContext): Promise<voi
   if (result.isCancelled) process.exitCode = 4;
   if (flags.json) return printJson({ out: flags.out, ...result });
   const { card } = result;
-  print(`test accuracy ${formatPercent(card.accuracy.test)}, ${formatMs(card.latency.p50Ms)} on cpu (1 image, ${flags.threads} thread), ${formatBytes(card.fileBytes)}`);
+  print(
+    `test accuracy ${formatPercent(card.accuracy.test)}, ${formatMs(card.latency.p50Ms)} on cpu (1 image, ${flags.threads} thread), ${formatBytes(card.fileBytes)}`,
+  );
   print(`saved ${flags.out}/model.onnx and card.json`);
   if (result.isCancelled) note("fettle: interrupted; the weights so far are saved, `--resume` goes on");
 }

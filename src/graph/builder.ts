@@ -51,7 +51,13 @@ export interface BuilderSettings {
 export type GraphBuilder = ReturnType<typeof createBuilder>;
 
 /** Methods append one node (or a small group) and return its value's name. Parameters are called `<node>.<role>`. */
-export function createBuilder({ name: graphName, input, prefix = "", inputName = "input", norm = { epsilon: 1e-5, momentum: 0.1 } }: BuilderSettings) {
+export function createBuilder({
+  name: graphName,
+  input,
+  prefix = "",
+  inputName = "input",
+  norm = { epsilon: 1e-5, momentum: 0.1 },
+}: BuilderSettings) {
   const nodes: Node[] = [];
   const shapes = new Map<string, SampleShape>([[inputName, input]]);
   const shape = (value: string): SampleShape => {
@@ -121,7 +127,8 @@ export function createBuilder({ name: graphName, input, prefix = "", inputName =
       const { name, outChannels, kernel, stride, activation: act = "relu6", residual } = s;
       const channels = shape(x)[0]!;
       const hidden = Math.round(channels * s.expand);
-      const expanded = s.expand === 1 && !s.alwaysExpand ? x : convBn(x, { name: `${name}.expand`, outChannels: hidden, kernel: 1, activation: act });
+      const expanded =
+        s.expand === 1 && !s.alwaysExpand ? x : convBn(x, { name: `${name}.expand`, outChannels: hidden, kernel: 1, activation: act });
       const spatial = convBn(expanded, { name: `${name}.depthwise`, outChannels: hidden, kernel, stride, groups: hidden, activation: act });
       const y = convBn(spatial, { name: `${name}.project`, outChannels, kernel: 1 });
       return (residual ?? (stride === 1 && channels === outChannels)) ? append("add", `${name}.add`, [x, y], {}) : y;

@@ -72,7 +72,9 @@ export function peakActivationBytes(graph: Graph, shapes: ReadonlyMap<string, Sa
   const total = () => [...alive].reduce((sum, name) => sum + bytes(name), 0);
   let peak = total();
   for (const [i, node] of graph.nodes.entries()) {
-    const reused = REUSES_INPUT[node.op] ? node.inputs.find((name) => lastUse.get(name) === i && bytes(name) >= bytes(node.name)) : undefined;
+    const reused = REUSES_INPUT[node.op]
+      ? node.inputs.find((name) => lastUse.get(name) === i && bytes(name) >= bytes(node.name))
+      : undefined;
     if (reused !== undefined) alive.delete(reused);
     alive.add(node.name);
     peak = Math.max(peak, total());
@@ -103,5 +105,11 @@ export function inspectGraph(graph: Graph): GraphCounts {
   });
   const sum = (of: (layer: LayerCounts) => number) => layers.reduce((total, layer) => total + of(layer), 0);
   const params = sum((layer) => layer.params);
-  return { macs: sum((layer) => layer.macs), params, bytes: FLOAT_BYTES * params, peakActivationBytes: peakActivationBytes(graph, shapes), layers };
+  return {
+    macs: sum((layer) => layer.macs),
+    params,
+    bytes: FLOAT_BYTES * params,
+    peakActivationBytes: peakActivationBytes(graph, shapes),
+    layers,
+  };
 }

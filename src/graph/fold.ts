@@ -12,7 +12,9 @@ function weightOf(weights: ReadonlyMap<string, Weight>, name: string | undefined
 function foldPair(conv: NodeOf<"conv">, norm: NodeOf<"batchNorm">, weights: ReadonlyMap<string, Weight>) {
   const w = weightOf(weights, conv.params.weight);
   const bias = conv.params.bias === undefined ? null : weightOf(weights, conv.params.bias).data;
-  const [scale, shift, mean, variance] = (["scale", "shift", "mean", "variance"] as const).map((role) => weightOf(weights, norm.params[role]).data);
+  const [scale, shift, mean, variance] = (["scale", "shift", "mean", "variance"] as const).map(
+    (role) => weightOf(weights, norm.params[role]).data,
+  );
   const data = new Float32Array(w.data.length);
   const folded = new Float32Array(w.shape[0]!);
   const perChannel = data.length / folded.length;

@@ -22,14 +22,23 @@ function features(inputs: readonly SampleShape[], where: string): number {
   return x![0]!;
 }
 
-function windowed([, h, w]: readonly [number, number, number], kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, where: string): Pair {
+function windowed(
+  [, h, w]: readonly [number, number, number],
+  kernel: Pair,
+  stride: Pair,
+  padding: Padding,
+  dilation: Pair,
+  where: string,
+): Pair {
   const axis = (size: number, pads: number, i: 0 | 1) => Math.floor((size + pads - dilation[i] * (kernel[i] - 1) - 1) / stride[i]) + 1;
   const out: Pair = [axis(h, padding.top + padding.bottom, 0), axis(w, padding.left + padding.right, 1)];
-  if (out[0] < 1 || out[1] < 1) throw new AppError("SHAPE", `${where}: the ${kernel[0]}×${kernel[1]} window must fit into the padded input, got ${h}×${w}`);
+  if (out[0] < 1 || out[1] < 1)
+    throw new AppError("SHAPE", `${where}: the ${kernel[0]}×${kernel[1]} window must fit into the padded input, got ${h}×${w}`);
   return out;
 }
 
-const same = (_: unknown, inputs: readonly SampleShape[], where: string): SampleShape => inputs[0] ?? fail(where, "there must be an input", inputs);
+const same = (_: unknown, inputs: readonly SampleShape[], where: string): SampleShape =>
+  inputs[0] ?? fail(where, "there must be an input", inputs);
 
 function pooled(attrs: OpAttrs["maxPool"], inputs: readonly SampleShape[], where: string): SampleShape {
   const x = image(inputs, where);
@@ -58,12 +67,14 @@ const outputShape: { [K in OpType]: ShapeRule<K> } = {
   mul: (_, inputs, where) => {
     const [a, b] = inputs;
     const isSpread = a?.length === 3 && text(b) === text([a[0]!, 1, 1]);
-    if (inputs.length !== 2 || (text(a) !== text(b) && !isSpread)) fail(where, "the second input must have the first's shape or [C,1,1]", inputs);
+    if (inputs.length !== 2 || (text(a) !== text(b) && !isSpread))
+      fail(where, "the second input must have the first's shape or [C,1,1]", inputs);
     return a!;
   },
   concat: (_, inputs, where) => {
     const [, h, w] = image(inputs, where);
-    if (inputs.some((x) => x.length !== 3 || x[1] !== h || x[2] !== w)) fail(where, "all inputs must have the same height and width", inputs);
+    if (inputs.some((x) => x.length !== 3 || x[1] !== h || x[2] !== w))
+      fail(where, "all inputs must have the same height and width", inputs);
     return [inputs.reduce((sum, x) => sum + x[0]!, 0), h, w];
   },
   maxPool: pooled,
@@ -80,7 +91,8 @@ const outputShape: { [K in OpType]: ShapeRule<K> } = {
   flatten: (_, inputs, where) => [same(_, inputs, where).reduce((product, n) => product * n, 1)],
   reshape: (attrs, inputs, where) => {
     const count = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
-    if (count(attrs.shape) !== count(same(attrs, inputs, where))) fail(where, `the shape ${text(attrs.shape)} must have as many elements as the input`, inputs);
+    if (count(attrs.shape) !== count(same(attrs, inputs, where)))
+      fail(where, `the shape ${text(attrs.shape)} must have as many elements as the input`, inputs);
     return attrs.shape;
   },
   softmax: (_, inputs, where) => [features(inputs, where)],

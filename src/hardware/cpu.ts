@@ -121,7 +121,8 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
     },
     prepare: async (graphs) => {
       const missing = new Map<string, Operator>();
-      for (const graph of graphs) for (const operator of operatorsOf(graph)) if (cache.get(operator.key) === undefined) missing.set(operator.key, operator);
+      for (const graph of graphs)
+        for (const operator of operatorsOf(graph)) if (cache.get(operator.key) === undefined) missing.set(operator.key, operator);
       const report = createProgress("measuring operators", missing.size, clock, onProgress);
       let done = 0;
       for (const operator of missing.values()) {

@@ -20,7 +20,13 @@ export interface HostFingerprint {
 export function hostFingerprint(threads: number): HostFingerprint {
   const require = createRequire(import.meta.url);
   const { version } = require("onnxruntime-node/package.json") as { version: string };
-  return { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, platform: `${platform()}-${process.arch}`, onnxruntime: version, threads };
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    platform: `${platform()}-${process.arch}`,
+    onnxruntime: version,
+    threads,
+  };
 }
 
 const fileSchema = z.strictObject({
@@ -65,7 +71,10 @@ export function openLatencyCache(dir: string, host: HostFingerprint, onWarning: 
     save: () => {
       if (!isDirty || hasWarned) return;
       try {
-        writeFileAtomic(path, `${JSON.stringify({ format: "fettle-latency-1", host, latencyMs: Object.fromEntries([...entries].sort()) }, null, 1)}\n`);
+        writeFileAtomic(
+          path,
+          `${JSON.stringify({ format: "fettle-latency-1", host, latencyMs: Object.fromEntries([...entries].sort()) }, null, 1)}\n`,
+        );
         isDirty = false;
       } catch (error) {
         if (!(error instanceof AppError)) throw error;

@@ -24,7 +24,7 @@ export interface MeasureOptions {
 
 /** A batch of one, random content would not change the time of dense float kernels. */
 export function inputFor(session: OnnxSession): { x: Float32Array; shape: number[] } {
-  const shape = session.inputShape.map((dim) => (dim < 1 ? 1 : dim));
+  const shape = session.inputShape.map((dim) => Math.max(1, dim));
   const x = new Float32Array(shape.reduce((product, n) => product * n, 1));
   for (let i = 0; i < x.length; i++) x[i] = Math.sin(i);
   return { x, shape };
@@ -70,7 +70,10 @@ export async function measureModel(model: string | Uint8Array, options: MeasureO
  * Times several models against one another: rounds go through all of them, so that a slow phase of the machine hits each alike.
  * @returns medians in ms, in the models' order
  */
-export async function measureTogether(models: readonly (string | Uint8Array)[], options: MeasureOptions & { readonly rounds?: number } = {}): Promise<number[]> {
+export async function measureTogether(
+  models: readonly (string | Uint8Array)[],
+  options: MeasureOptions & { readonly rounds?: number } = {},
+): Promise<number[]> {
   const { threads = 1, rounds = 15, minRuns = 20, clock = systemClock } = options;
   const sessions: OnnxSession[] = [];
   try {

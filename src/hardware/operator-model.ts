@@ -26,10 +26,22 @@ function randomWeights(graph: Graph, rng: Rng): Map<string, Weight> {
 function copyOf(node: Node, i: number, input: string): Node {
   const name = `copy${i}`;
   if (node.op === "conv") {
-    return { ...node, name, inputs: [input], params: { weight: `${name}.weight`, bias: `${name}.bias` }, attrs: { ...node.attrs, hasBias: true } };
+    return {
+      ...node,
+      name,
+      inputs: [input],
+      params: { weight: `${name}.weight`, bias: `${name}.bias` },
+      attrs: { ...node.attrs, hasBias: true },
+    };
   }
   if (node.op === "linear") {
-    return { ...node, name, inputs: [input], params: { weight: `${name}.weight`, bias: `${name}.bias` }, attrs: { ...node.attrs, hasBias: true } };
+    return {
+      ...node,
+      name,
+      inputs: [input],
+      params: { weight: `${name}.weight`, bias: `${name}.bias` },
+      attrs: { ...node.attrs, hasBias: true },
+    };
   }
   return { ...node, name, inputs: node.inputs.map(() => input), params: {} } as Node;
 }

@@ -63,7 +63,9 @@ function fuse(graph: Graph): { readonly node: Node; readonly activation: FusedAc
   for (const node of kept) {
     const inputs = inputsOf(node);
     /** The convolution whose result only this node reads. */
-    const host = units.findLast((unit) => unit.node.op === "conv" && !unit.activation && inputs.includes(unit.result) && readers.get(unit.result) === 1);
+    const host = units.findLast(
+      (unit) => unit.node.op === "conv" && !unit.activation && inputs.includes(unit.result) && readers.get(unit.result) === 1,
+    );
     if (host && node.op === "add" && !host.addsResidual) Object.assign(host, { addsResidual: true, result: node.name });
     else if (host && (node.op === "relu" || node.op === "clip")) {
       Object.assign(host, { activation: { op: node.op, attrs: node.attrs }, result: node.name });
@@ -84,4 +86,3 @@ export function operatorsOf(graph: Graph): Operator[] {
     return { key, node, inputShape, outputShape, activation, addsResidual, macs: macsOf(node, inputShape, outputShape) };
   });
 }
-

@@ -13,7 +13,8 @@ export function proxylessKeys(graph: Graph): string[] {
   const shapes = inferShapes(graph);
   const convs = graph.nodes.filter((node) => node.op === "conv");
   const shapeIn = (conv: NodeOf<"conv">) => shapes.get(conv.inputs[0]!)!;
-  const isDepthwise = (conv: NodeOf<"conv"> | undefined) => conv !== undefined && conv.attrs.groups > 1 && conv.attrs.groups === shapeIn(conv)[0];
+  const isDepthwise = (conv: NodeOf<"conv"> | undefined) =>
+    conv !== undefined && conv.attrs.groups > 1 && conv.attrs.groups === shapeIn(conv)[0];
   const sums = new Set(graph.nodes.filter((node) => node.op === "add").flatMap((node) => node.inputs));
   const normOf = new Map(graph.nodes.filter((node) => node.op === "batchNorm").map((node) => [node.inputs[0]!, node.name]));
   const keys: string[] = [];

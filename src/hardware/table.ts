@@ -17,9 +17,17 @@ const ownSchema = z.strictObject({
   /** Operator key (see `operatorsOf`) → milliseconds. */
   latencyMs: z.record(z.string(), z.number().nonnegative()),
 });
-const proxylessSchema = z.record(z.string(), z.object({ mean: z.number().nonnegative(), count: z.number().optional(), var: z.number().optional() }));
+const proxylessSchema = z.record(
+  z.string(),
+  z.object({ mean: z.number().nonnegative(), count: z.number().optional(), var: z.number().optional() }),
+);
 
-function createTableDevice(name: string, overheadMs: number, entries: ReadonlyMap<string, number>, keysOf: (graph: Graph) => readonly string[]): Device {
+function createTableDevice(
+  name: string,
+  overheadMs: number,
+  entries: ReadonlyMap<string, number>,
+  keysOf: (graph: Graph) => readonly string[],
+): Device {
   return {
     name,
     kind: "table",
@@ -30,7 +38,10 @@ function createTableDevice(name: string, overheadMs: number, entries: ReadonlyMa
         const ms = entries.get(key);
         if (ms === undefined) {
           const near = nearest(key, [...entries.keys()]);
-          throw new AppError("CONFIG", `device ${name}: the table must have "${key}", got no such entry${near ? ` — the nearest is "${near}"` : ""}`);
+          throw new AppError(
+            "CONFIG",
+            `device ${name}: the table must have "${key}", got no such entry${near ? ` — the nearest is "${near}"` : ""}`,
+          );
         }
         total += ms;
       }
@@ -43,7 +54,9 @@ function read(path: string, parser: (text: string) => unknown): unknown {
   try {
     return parser(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new AppError("CONFIG", `device ${path}: the table must be readable, got ${(error as Error).message.split("\n")[0]}`, { cause: error });
+    throw new AppError("CONFIG", `device ${path}: the table must be readable, got ${(error as Error).message.split("\n")[0]}`, {
+      cause: error,
+    });
   }
 }
 

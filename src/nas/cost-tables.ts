@@ -2,12 +2,15 @@
 import { inspectGraph } from "../graph/counts.ts";
 import type { Graph } from "../graph/types.ts";
 import type { Device } from "../hardware/device.ts";
-import { blockGraph, createSupernet } from "../space/graphs.ts";
 import type { SpaceDescription } from "../space/description.ts";
+import { blockGraph, createSupernet } from "../space/graphs.ts";
 import type { CostTable } from "./costs.ts";
 
 /** Every graph whose cost the table needs. */
-export function costGraphs(space: SpaceDescription): { readonly fixed: readonly Graph[]; readonly choices: readonly (readonly (Graph | null)[])[] } {
+export function costGraphs(space: SpaceDescription): {
+  readonly fixed: readonly Graph[];
+  readonly choices: readonly (readonly (Graph | null)[])[];
+} {
   const { stem, head, blocks } = createSupernet(space);
   return { fixed: [stem, head], choices: blocks.map((block) => block.choices.map((choice) => blockGraph(space, block, choice))) };
 }

@@ -16,7 +16,10 @@ export function costOf(table: CostTable, architecture: readonly number[]): numbe
 
 /** E[cost] = fixed + Σ_b Σ_j p_bj · cost_bj; its derivative by p_bj is cost_bj. Paper: section 3.3, eq. 5. */
 export function expectedCost(table: CostTable, probabilities: readonly Float64Array[]): number {
-  return table.perChoice.reduce((sum, choices, b) => sum + choices.reduce((s, cost, c) => s + cost * probabilities[b]![c]!, 0), table.fixed);
+  return table.perChoice.reduce(
+    (sum, choices, b) => sum + choices.reduce((s, cost, c) => s + cost * probabilities[b]![c]!, 0),
+    table.fixed,
+  );
 }
 
 const argmin = (values: readonly number[]) => values.indexOf(Math.min(...values));
@@ -36,7 +39,13 @@ export function feasibility(table: CostTable, budget: number, rng: Rng, draws = 
   const cheapest = table.perChoice.map(argmin);
   let within = 0;
   for (let i = 0; i < draws; i++) {
-    if (costOf(table, table.perChoice.map((choices) => rng.int(choices.length))) <= budget) within++;
+    if (
+      costOf(
+        table,
+        table.perChoice.map((choices) => rng.int(choices.length)),
+      ) <= budget
+    )
+      within++;
   }
   return { minimum: costOf(table, cheapest), maximum: costOf(table, table.perChoice.map(argmax)), cheapest, share: within / draws };
 }

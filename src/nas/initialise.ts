@@ -43,7 +43,8 @@ export function alignCandidates(supernet: Supernet, params: ParameterStore): voi
       if (choice.kind === "zero" || choice === choices[largest]) continue;
       for (const suffix of suffixes) {
         const [from, to] = [source + suffix, prefix(choice) + suffix];
-        if (params.specs.has(to)) copyPart(valuesOf(params.get(from)), params.specs.get(from)!.shape, valuesOf(params.get(to)), params.specs.get(to)!.shape);
+        if (params.specs.has(to))
+          copyPart(valuesOf(params.get(from)), params.specs.get(from)!.shape, valuesOf(params.get(to)), params.specs.get(to)!.shape);
       }
     }
   }

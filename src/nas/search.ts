@@ -16,7 +16,7 @@ import { type CostTable, costOf, expectedCost } from "./costs.ts";
 import { meanEntropy, mostProbable } from "./derive.ts";
 import { type GateSample, sampleOne, sampleTwo, softmax } from "./gates.ts";
 import { alignCandidates, largestPath } from "./initialise.ts";
-import { type CostLossOptions, costLoss } from "./losses.ts";
+import { type CostLossOptions, costLoss, LOSS_DEFAULTS, nextMultiplier } from "./losses.ts";
 import { gateGradients } from "./paths.ts";
 import { logProbabilityGradient, nextBaseline, reward } from "./reinforce.ts";
 
@@ -76,7 +76,10 @@ export interface SearchResult {
 interface Alphas {
   values: Float64Array[];
   states: AlphaOptimizerState[];
+  /** Of the policy gradient. */
   baseline: number | null;
+  /** Of the loss "constraint". */
+  multiplier: number;
 }
 
 const activePath = (samples: readonly GateSample[]): Architecture => samples.map(({ active }) => active);
@@ -88,7 +91,9 @@ function gradientUpdate(supernet: Supernet, params: ParameterStore, batch: Batch
   const samples = alphas.values.map((alpha) => sample(alpha, rng));
   const gates = gateGradients(supernet, params, batch, samples);
   const cost = expectedCost(costs, alphas.values.map(softmax));
-  const total = costLoss(gates.loss, cost, target, isLatency, loss);
+  const isConstraint = loss.name === "constraint";
+  const total = costLoss(gates.loss, cost, target, isLatency, isConstraint ? { ...loss, lambda: alphas.multiplier } : loss);
+  if (isConstraint) alphas.multiplier = nextMultiplier(alphas.multiplier, cost, target);
   for (const [b, { probabilities, active, inactive }] of samples.entries()) {
     const before = alphas.values[b]!;
     const byGate = gates.perBlock[b]!.map((g, c) => total.byCrossEntropy * g + total.byCost * costs.perChoice[b]![c]!);
@@ -140,7 +145,8 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   using params = createParameters(supernet.specs, rng.fork("weights"));
   const alphaRng = rng.fork("alpha");
   const values = supernet.blocks.map(({ choices }) => Float64Array.from(choices, () => 1e-3 * alphaRng.normal()));
-  const alphas: Alphas = { values, states: values.map((alpha) => initialAlphaState(alpha.length)), baseline: null };
+  const { lambda: multiplier = LOSS_DEFAULTS.lambda } = options.loss;
+  const alphas: Alphas = { values, states: values.map((alpha) => initialAlphaState(alpha.length)), baseline: null, multiplier };
   const epochs = warmupEpochs + searchEpochs;
   const perEpoch = stepsPerEpoch(data.train.count, batchSize);
   const validationSize = Math.min(batchSize, data.validation.count);
@@ -151,7 +157,10 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const reports: SearchReport[] = [];
 
   const { isCancelled } = await trainLoop({
-    graphFor: (step) => (step < warmupEpochs * perEpoch ? largest : architectureGraph(space, activePath(alphas.values.map((alpha) => sampleOne(alpha, pathRng))))),
+    graphFor: (step) =>
+      step < warmupEpochs * perEpoch
+        ? largest
+        : architectureGraph(space, activePath(alphas.values.map((alpha) => sampleOne(alpha, pathRng)))),
     params,
     data,
     epochs,

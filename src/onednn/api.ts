@@ -75,7 +75,15 @@ export interface Api {
 
   convForward(algorithm: ConvAlgorithm, prop: number, src: Desc, weights: Desc, bias: Desc, dst: Desc, g: WindowGeometry): Handle;
   convBackwardData(algorithm: ConvAlgorithm, diffSrc: Desc, weights: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
-  convBackwardWeights(algorithm: ConvAlgorithm, src: Desc, diffWeights: Desc, diffBias: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
+  convBackwardWeights(
+    algorithm: ConvAlgorithm,
+    src: Desc,
+    diffWeights: Desc,
+    diffBias: Desc,
+    diffDst: Desc,
+    g: WindowGeometry,
+    hint: Handle,
+  ): Handle;
   normForward(prop: number, data: Desc, epsilon: number, flags: NormFlags): Handle;
   normBackward(diffData: Desc, data: Desc, epsilon: number, flags: NormFlags, hint: Handle): Handle;
   eltwiseForward(algorithm: EltwiseAlgorithm, data: Desc, alpha: number, beta: number): Handle;

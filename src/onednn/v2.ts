@@ -86,7 +86,12 @@ export function createApi(library: NativeLibrary): Api {
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
       describe("a convolution's data gradient", initConvData, [CONVOLUTION[algorithm], src, weights, dst, ...windowArgs(g)], hint),
     convBackwardWeights: (algorithm, src, weights, bias, dst, g, hint) =>
-      describe("a convolution's weight gradient", initConvWeights, [CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)], hint),
+      describe(
+        "a convolution's weight gradient",
+        initConvWeights,
+        [CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)],
+        hint,
+      ),
     normForward: (prop, data, epsilon, flags) =>
       describe("a batch normalisation", initNormForward, [prop, data, epsilon, normFlags(flags)]),
     normBackward: (diff, data, epsilon, flags, hint) =>

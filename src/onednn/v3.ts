@@ -1,7 +1,8 @@
 /** @file oneDNN 3.x's API: memory descriptors are opaque, primitive descriptors are created in one call. */
 import {
   type Api,
-  BINARY, CONVOLUTION,
+  BINARY,
+  CONVOLUTION,
   type EltwiseAlgorithm,
   type NormFlags,
   POOL,
@@ -99,9 +100,32 @@ export function createApi(library: NativeLibrary): Api {
     convForward: (algorithm, prop, src, weights, bias, dst, g) =>
       create(convForward, "preparing a convolution", engine, prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), 0),
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
-      create(convData, "preparing a convolution's data gradient", engine, CONVOLUTION[algorithm], src, weights, dst, ...windowArgs(g), hint, 0),
+      create(
+        convData,
+        "preparing a convolution's data gradient",
+        engine,
+        CONVOLUTION[algorithm],
+        src,
+        weights,
+        dst,
+        ...windowArgs(g),
+        hint,
+        0,
+      ),
     convBackwardWeights: (algorithm, src, weights, bias, dst, g, hint) =>
-      create(convWeights, "preparing a convolution's weight gradient", engine, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), hint, 0),
+      create(
+        convWeights,
+        "preparing a convolution's weight gradient",
+        engine,
+        CONVOLUTION[algorithm],
+        src,
+        weights,
+        bias,
+        dst,
+        ...windowArgs(g),
+        hint,
+        0,
+      ),
     normForward: (prop, data, epsilon, flags) =>
       create(normForward, "preparing a batch normalisation", engine, prop, data, data, epsilon, normFlags(flags), 0),
     normBackward: (diff, data, epsilon, flags, hint) =>

@@ -28,13 +28,22 @@ const plain =
   ({ node, emit }) =>
     emit.node(opType, node.inputs, node.name);
 
-const weights = (node: NodeOf<"conv"> | NodeOf<"linear">): string[] => [node.params.weight!, ...(node.attrs.hasBias ? [node.params.bias!] : [])];
+const weights = (node: NodeOf<"conv"> | NodeOf<"linear">): string[] => [
+  node.params.weight!,
+  ...(node.attrs.hasBias ? [node.params.bias!] : []),
+];
 const pool = (a: OpAttrs["maxPool"]) => [ints("kernel_shape", a.kernel), ints("strides", a.stride), pads(a.padding)];
 
 export const onnxRules: { [K in OpType]: Rule<K> } = {
   conv: ({ node, emit }) => {
     const { kernel, stride, dilation, groups, padding } = node.attrs;
-    const attributes = [ints("kernel_shape", kernel), ints("strides", stride), ints("dilations", dilation), int("group", groups), pads(padding)];
+    const attributes = [
+      ints("kernel_shape", kernel),
+      ints("strides", stride),
+      ints("dilations", dilation),
+      int("group", groups),
+      pads(padding),
+    ];
     emit.node("Conv", [...node.inputs, ...weights(node)], node.name, attributes);
   },
   batchNorm: ({ node, emit }) => {
@@ -55,7 +64,10 @@ export const onnxRules: { [K in OpType]: Rule<K> } = {
   concat: ({ node, emit }) => emit.node("Concat", node.inputs, node.name, [int("axis", 1)]),
   maxPool: ({ node, emit }) => emit.node("MaxPool", node.inputs, node.name, pool(node.attrs)),
   averagePool: ({ node, emit }) =>
-    emit.node("AveragePool", node.inputs, node.name, [...pool(node.attrs), int("count_include_pad", node.attrs.countIncludesPadding ? 1 : 0)]),
+    emit.node("AveragePool", node.inputs, node.name, [
+      ...pool(node.attrs),
+      int("count_include_pad", node.attrs.countIncludesPadding ? 1 : 0),
+    ]),
   globalAveragePool: plain("GlobalAveragePool"),
   padChannels: ({ node, emit }) => {
     const name = `${node.name}.pads`;
@@ -63,8 +75,7 @@ export const onnxRules: { [K in OpType]: Rule<K> } = {
   },
   linear: ({ node, emit }) => emit.node("Gemm", [...node.inputs, ...weights(node)], node.name, [int("transB", 1)]),
   flatten: ({ node, emit }) => emit.node("Flatten", node.inputs, node.name, [int("axis", 1)]),
-  reshape: ({ node, emit }) =>
-    emit.node("Reshape", [...node.inputs, emit.ints(`${node.name}.shape`, [0, ...node.attrs.shape])], node.name),
+  reshape: ({ node, emit }) => emit.node("Reshape", [...node.inputs, emit.ints(`${node.name}.shape`, [0, ...node.attrs.shape])], node.name),
   softmax: ({ node, emit }) => emit.node("Softmax", node.inputs, node.name, [int("axis", 1)]),
   dropout: plain("Identity"),
 };
@@ -76,4 +87,3 @@ export function floatTensor(name: string, dims: readonly number[], data: Float32
 export function intTensor(name: string, values: readonly number[]): TensorProto {
   return { name, dims: [values.length], dataType: DATA_TYPE.int64, rawData: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
 }
-

@@ -25,7 +25,10 @@ interface GraphObject {
   readonly name?: string;
   readonly node?: readonly NodeObject[];
   readonly initializer?: readonly TensorObject[];
-  readonly input?: readonly { readonly name: string; readonly type?: { readonly tensorType?: { readonly shape?: { readonly dim?: readonly { readonly dimValue?: number | string }[] } } } }[];
+  readonly input?: readonly {
+    readonly name: string;
+    readonly type?: { readonly tensorType?: { readonly shape?: { readonly dim?: readonly { readonly dimValue?: number | string }[] } } };
+  }[];
   readonly output?: readonly { readonly name: string }[];
 }
 
@@ -44,7 +47,11 @@ const none = (op: OpType): Parsed => ({ op, attrs: {}, params: {} }) as Parsed;
 
 const pair = (values: readonly number[]): Pair => [values[0]!, values[1]!];
 const padding = ([top, left, bottom, right]: readonly number[]): Padding => ({ top: top!, left: left!, bottom: bottom!, right: right! });
-const window = (r: Reader) => ({ kernel: pair(r.ints("kernel_shape", [])), stride: pair(r.ints("strides", [1, 1])), padding: padding(r.ints("pads", [0, 0, 0, 0])) });
+const window = (r: Reader) => ({
+  kernel: pair(r.ints("kernel_shape", [])),
+  stride: pair(r.ints("strides", [1, 1])),
+  padding: padding(r.ints("pads", [0, 0, 0, 0])),
+});
 
 /** ONNX operators and what they are here. */
 const rules: Readonly<Record<string, (r: Reader) => Parsed>> = {
@@ -52,7 +59,18 @@ const rules: Readonly<Record<string, (r: Reader) => Parsed>> = {
     const [outChannels, , kh, kw] = r.dims(1) as [number, number, number, number];
     const hasBias = (r.node.input?.length ?? 0) > 2;
     const params = { weight: r.node.input![1]!, ...(hasBias ? { bias: r.node.input![2]! } : {}) };
-    return { op: "conv", params, attrs: { ...window(r), kernel: [kh, kw], outChannels, dilation: pair(r.ints("dilations", [1, 1])), groups: r.int("group", 1), hasBias } };
+    return {
+      op: "conv",
+      params,
+      attrs: {
+        ...window(r),
+        kernel: [kh, kw],
+        outChannels,
+        dilation: pair(r.ints("dilations", [1, 1])),
+        groups: r.int("group", 1),
+        hasBias,
+      },
+    };
   },
   BatchNormalization: (r) => {
     const [, scale, shift, mean, variance] = r.node.input as [string, string, string, string, string];
@@ -68,7 +86,11 @@ const rules: Readonly<Record<string, (r: Reader) => Parsed>> = {
   Mul: () => ({ ...none("mul"), dataInputs: 2 }),
   Concat: (r) => ({ ...none("concat"), dataInputs: r.node.input!.length }),
   MaxPool: (r) => ({ op: "maxPool", params: {}, attrs: window(r) }),
-  AveragePool: (r) => ({ op: "averagePool", params: {}, attrs: { ...window(r), countIncludesPadding: r.int("count_include_pad", 0) === 1 } }),
+  AveragePool: (r) => ({
+    op: "averagePool",
+    params: {},
+    attrs: { ...window(r), countIncludesPadding: r.int("count_include_pad", 0) === 1 },
+  }),
   GlobalAveragePool: () => none("globalAveragePool"),
   Pad: (r) => ({ op: "padChannels", params: {}, attrs: { after: r.int64s(1)[5]! } }),
   Gemm: (r) => {
@@ -101,10 +123,15 @@ export function readOnnxGraph(bytes: Uint8Array, path: string): Graph {
   const constants = new Map((graph.initializer ?? []).map((tensor) => [tensor.name, tensor]));
   const [input] = (graph.input ?? []).filter(({ name }) => !constants.has(name));
   const shape: SampleShape = (input?.type?.tensorType?.shape?.dim ?? []).slice(1).map((dim) => Number(dim.dimValue ?? 0));
-  if (!input || shape.length === 0 || shape.some((n) => n < 1)) throw new AppError("ONNX", `onnx: ${path} must declare the shape of its input, got [${shape}]`);
+  if (!input || shape.length === 0 || shape.some((n) => n < 1))
+    throw new AppError("ONNX", `onnx: ${path} must declare the shape of its input, got [${shape}]`);
   const nodes = graph.node!.map((node): Node => {
     const rule = Object.hasOwn(rules, node.opType) ? rules[node.opType] : undefined;
-    if (!rule) throw new AppError("ONNX", `onnx: ${path} must use the operators that Fettle exports, got ${node.opType} at node "${node.name || node.output[0]}"`);
+    if (!rule)
+      throw new AppError(
+        "ONNX",
+        `onnx: ${path} must use the operators that Fettle exports, got ${node.opType} at node "${node.name || node.output[0]}"`,
+      );
     const attribute = (name: string) => node.attribute?.find((a) => a.name === name);
     const constant = (i: number) => constants.get(node.input?.[i] ?? "");
     const raw = (i: number) => Uint8Array.from(constant(i)?.rawData ?? []).buffer;

@@ -77,7 +77,10 @@ const root = protobuf.Root.fromJSON({
           message,
           {
             fields: Object.fromEntries(
-              Object.entries(fields).map(([name, [type, id, rule]]) => [name, { type, id, ...(rule === "many" ? { rule: "repeated" } : {}) }]),
+              Object.entries(fields).map(([name, [type, id, rule]]) => [
+                name,
+                { type, id, ...(rule === "many" ? { rule: "repeated" } : {}) },
+              ]),
             ),
           },
         ]),

@@ -49,7 +49,9 @@ export async function createSession(model: string | Uint8Array, { threads = 1 }:
         const result = await session.run({ [inputName]: new Tensor("float32", x, [...shape]) });
         return result[outputName]!.data as Float32Array;
       } catch (error) {
-        throw new AppError("ONNX", `onnxruntime: input [${shape}] must run, got: ${(error as Error).message.split("\n")[0]}`, { cause: error });
+        throw new AppError("ONNX", `onnxruntime: input [${shape}] must run, got: ${(error as Error).message.split("\n")[0]}`, {
+          cause: error,
+        });
       }
     },
     close: () => session.release(),

@@ -23,11 +23,22 @@ export interface Card {
   readonly model: string;
   readonly network: string;
   /** What to feed: pixels scaled to 0…1, minus mean, divided by std. */
-  readonly input: { readonly name: string; readonly shape: readonly number[]; readonly layout: "NCHW"; readonly mean: readonly number[]; readonly std: readonly number[] };
+  readonly input: {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly layout: "NCHW";
+    readonly mean: readonly number[];
+    readonly std: readonly number[];
+  };
   readonly classes: readonly string[];
   /** Of the exported file, in ONNX Runtime. */
   readonly accuracy: { readonly test: number; readonly testImages: number; readonly obtained: "measured" };
-  readonly latency: LatencyStatistics & { readonly device: string; readonly threads: number; readonly batch: 1; readonly obtained: "measured" };
+  readonly latency: LatencyStatistics & {
+    readonly device: string;
+    readonly threads: number;
+    readonly batch: 1;
+    readonly obtained: "measured";
+  };
   readonly constraints: readonly Constraint[];
   readonly macs: number;
   readonly params: number;
@@ -35,7 +46,13 @@ export interface Card {
   readonly peakActivationBytes: number;
   /** Largest |engine − ONNX Runtime| over the logits of the images compared. */
   readonly maxDifference: number;
-  readonly layers: readonly { readonly name: string; readonly op: string; readonly output: readonly number[]; readonly macs: number; readonly params: number }[];
+  readonly layers: readonly {
+    readonly name: string;
+    readonly op: string;
+    readonly output: readonly number[];
+    readonly macs: number;
+    readonly params: number;
+  }[];
   readonly data: string;
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;

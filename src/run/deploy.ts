@@ -9,8 +9,8 @@ import { run } from "../nn/run.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { createSession, type OnnxSession } from "../onnx/session.ts";
 import { toArray } from "../tensor/layout.ts";
-import { createRng } from "../util/rng.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
+import { createRng } from "../util/rng.ts";
 import { type Card, type Constraint, createCard } from "./card.ts";
 import type { RunFolder } from "./folder.ts";
 
@@ -44,7 +44,13 @@ export async function evaluateOnnx(session: OnnxSession, set: ImageSet, normalis
 }
 
 /** Largest difference between the engine's and the file's logits on the first images of `set`, and the largest logit. */
-export async function compareOutputs(graph: Graph, params: ParameterStore, session: OnnxSession, set: ImageSet, normalisation: Normalisation) {
+export async function compareOutputs(
+  graph: Graph,
+  params: ParameterStore,
+  session: OnnxSession,
+  set: ImageSet,
+  normalisation: Normalisation,
+) {
   let [difference, largest] = [0, 0];
   for (const batch of batches(set, inOrder(set, normalisation, IMAGES_COMPARED))) {
     using _scope = createScope();
@@ -81,7 +87,10 @@ export async function deploy({ graph, params, data, folder, seed, threads = 1, c
   const session = await createSession(path, { threads: 2 });
   const { difference, largest } = await compareOutputs(graph, params, session, data.test, data.normalisation);
   if (!(difference <= LARGEST_DIFFERENCE * Math.max(1, largest))) {
-    throw new AppError("ONNX", `export: ${path} must compute what the engine computes, got a difference of ${difference} in logits up to ${largest}`);
+    throw new AppError(
+      "ONNX",
+      `export: ${path} must compute what the engine computes, got a difference of ${difference} in logits up to ${largest}`,
+    );
   }
   const test = await evaluateOnnx(session, data.test, data.normalisation);
   await session.close();

@@ -55,7 +55,10 @@ export async function randomNetworksOf(
     if (Math.abs(ratio - 1) <= CHOSEN_WITHIN) found.push({ network, graph, ratio });
   }
   if (found.length < wanted) {
-    throw new AppError("INFEASIBLE", `matching: ${wanted} random networks must take ${targetMs!.toFixed(3)} ms ± 3%, got ${found.length} in ${DRAWS} draws`);
+    throw new AppError(
+      "INFEASIBLE",
+      `matching: ${wanted} random networks must take ${targetMs!.toFixed(3)} ms ± 3%, got ${found.length} in ${DRAWS} draws`,
+    );
   }
   return found;
 }
@@ -64,7 +67,12 @@ export async function randomNetworksOf(
  * MobileNetV2 with the width whose latency is nearest to that of `target` (an ONNX file): widths in steps of 0.01, searched by
  * bisection (widths are rounded to channels of 8, so several widths may be one network).
  */
-export async function mobilenetV2Of(input: SampleShape, classes: number, device: CpuDevice, target: string | Uint8Array): Promise<Matched<string>> {
+export async function mobilenetV2Of(
+  input: SampleShape,
+  classes: number,
+  device: CpuDevice,
+  target: string | Uint8Array,
+): Promise<Matched<string>> {
   const tried = new Map<number, Matched<string>>();
   const at = async (step: number): Promise<Matched<string>> => {
     let known = tried.get(step);

@@ -103,7 +103,9 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
     probabilities: found.search.probabilities.map((p) => [...p]),
   });
   folder.writeJson("space.json", space);
-  onNote(`found ${summary}: ${formatCost(kind, found.cost)}${found.isArgmax ? "" : "; the most probable network of all would exceed the limit or was replaced to meet it"}`);
+  onNote(
+    `found ${summary}: ${formatCost(kind, found.cost)}${found.isArgmax ? "" : "; the most probable network of all would exceed the limit or was replaced to meet it"}`,
+  );
 
   let training: ((done: number, message?: string) => void) | null = null;
   let trained = "";

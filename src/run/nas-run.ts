@@ -50,7 +50,10 @@ export async function collectCosts(space: SpaceDescription, kind: BudgetKind, de
   if (!("threads" in device)) return { kind, table, calibration: 1 };
   const rng = createRng(17);
   const sample = Array.from({ length: 6 }, () => sampleArchitecture(space, rng));
-  const measured = await measureTogether(sample.map((a) => untrainedFile(architectureGraph(space, a))), { threads: device.threads });
+  const measured = await measureTogether(
+    sample.map((a) => untrainedFile(architectureGraph(space, a))),
+    { threads: device.threads },
+  );
   const calibration = median(measured.map((ms, i) => ms / costOf(table, sample[i]!)));
   return { kind, table: scale(table, calibration), calibration };
 }
@@ -86,7 +89,13 @@ const ATTEMPTS = 6;
  * The most probable network within the budget. Latencies are measured on the whole exported network; while it is over the
  * limit, a cheaper one is derived.
  */
-export async function derive({ probabilities }: SearchResult, space: SpaceDescription, { kind, table }: Costs, budget: number, device: Device | CpuDevice): Promise<Derived> {
+export async function derive(
+  { probabilities }: SearchResult,
+  space: SpaceDescription,
+  { kind, table }: Costs,
+  budget: number,
+  device: Device | CpuDevice,
+): Promise<Derived> {
   const argmax = mostProbable(probabilities).join();
   let allowed = budget;
   let best: Derived | null = null;

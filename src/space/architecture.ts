@@ -77,10 +77,12 @@ export function printArchitecture(space: SpaceDescription, architecture: Archite
 /** Reads names back. @throws AppError CONFIG for a name that the block does not offer or another number of blocks */
 export function parseArchitecture(space: SpaceDescription, names: readonly string[]): Architecture {
   const blocks = blocksOf(space);
-  if (names.length !== blocks.length) throw new AppError("CONFIG", `architecture: ${space.name} has ${blocks.length} blocks, got ${names.length}`);
+  if (names.length !== blocks.length)
+    throw new AppError("CONFIG", `architecture: ${space.name} has ${blocks.length} blocks, got ${names.length}`);
   return blocks.map(({ name, choices }, i) => {
     const index = choices.findIndex((choice) => printChoice(choice) === names[i]);
-    if (index < 0) throw new AppError("CONFIG", `architecture: ${name} must be one of ${choices.map(printChoice).join(", ")}, got "${names[i]}"`);
+    if (index < 0)
+      throw new AppError("CONFIG", `architecture: ${name} must be one of ${choices.map(printChoice).join(", ")}, got "${names[i]}"`);
     return index;
   });
 }

@@ -5,7 +5,11 @@ import { makeDivisible } from "../graph/make-divisible.ts";
 import { adaptStrides } from "../graph/networks/strides.ts";
 
 const positive = z.number().int().positive();
-const kernel = z.number().int().positive().refine((k) => k % 2 === 1, "must be odd");
+const kernel = z
+  .number()
+  .int()
+  .positive()
+  .refine((k) => k % 2 === 1, "must be odd");
 
 const schema = z.strictObject({
   name: z.string().min(1),
@@ -75,7 +79,15 @@ const SMALL_STAGES = [
  * A space of 13 blocks for images of about 28 to 128 pixels: widths are those of the paper's space times `width` (default 0.5)
  * in multiples of 8; while the last feature map would be smaller than 4×4, the earliest stride of 2 becomes 1.
  */
-export function mobileNetSpace({ input, classes, width = 0.5 }: { input: readonly [number, number, number]; classes: number; width?: number }): SpaceDescription {
+export function mobileNetSpace({
+  input,
+  classes,
+  width = 0.5,
+}: {
+  input: readonly [number, number, number];
+  classes: number;
+  width?: number;
+}): SpaceDescription {
   const [stem, ...stages] = adaptStrides([2, ...SMALL_STAGES.map((stage) => stage.stride)], Math.min(input[1], input[2]));
   const scaled = (channels: number) => makeDivisible(channels * width);
   return {

@@ -25,7 +25,14 @@ function addStem(b: GraphBuilder, space: SpaceDescription): string {
 function addChoice(b: GraphBuilder, x: string, block: BlockDescription, choice: Choice, residual: boolean): string {
   if (choice.kind === "zero") return x;
   const { kernel, expand } = choice;
-  return b.mbconv(x, { name: `${block.name}.k${kernel}e${expand}`, outChannels: block.outChannels, kernel, expand, stride: block.stride, residual });
+  return b.mbconv(x, {
+    name: `${block.name}.k${kernel}e${expand}`,
+    outChannels: block.outChannels,
+    kernel,
+    expand,
+    stride: block.stride,
+    residual,
+  });
 }
 
 function addHead(b: GraphBuilder, x: string, space: SpaceDescription): string {

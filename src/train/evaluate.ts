@@ -5,9 +5,8 @@ import type { Graph } from "../graph/types.ts";
 import type { ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
 import { crossEntropy } from "../tensor/losses.ts";
-import { createRng } from "../util/rng.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
-
+import { createRng } from "../util/rng.ts";
 
 export interface Evaluation {
   /** Share of images whose largest logit is the label, 0…1. */
@@ -25,7 +24,12 @@ export interface EvaluateOptions {
 }
 
 /** Loss and hits of one batch, without gradients. */
-export function evaluateBatch(graph: Graph, params: ParameterStore, batch: Batch, mode: "eval" | "batch"): { loss: number; correct: number } {
+export function evaluateBatch(
+  graph: Graph,
+  params: ParameterStore,
+  batch: Batch,
+  mode: "eval" | "batch",
+): { loss: number; correct: number } {
   using _scope = createScope();
   const x = fromArray([batch.size, ...graph.input.shape], batch.x);
   return crossEntropy(run(graph, params, x, { tape: null, mode }), batch.labels, { gradient: false });

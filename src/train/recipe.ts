@@ -6,7 +6,7 @@ import type { Clock } from "../util/clock.ts";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { createWeightAverage, type WeightAverage } from "./ema.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
-import { stepsPerEpoch, type StepEvent, trainLoop } from "./loop.ts";
+import { type StepEvent, stepsPerEpoch, trainLoop } from "./loop.ts";
 import { createAdam, createSgd, type Optimizer } from "./optimizers.ts";
 import { type ScheduleName, schedules } from "./schedules.ts";
 import type { Teacher } from "./step.ts";
@@ -82,7 +82,11 @@ const withPrefix = (prefix: string, tensors: Iterable<readonly [string, Float32A
 
 function checkpointOf({ params, optimizer, average }: Training, epoch: number, reports: readonly EpochReport[]): Checkpoint {
   return {
-    tensors: new Map([...exportWeights(params), ...withPrefix("optimizer:", optimizer.state()), ...withPrefix("average:", average?.state() ?? [])]),
+    tensors: new Map([
+      ...exportWeights(params),
+      ...withPrefix("optimizer:", optimizer.state()),
+      ...withPrefix("average:", average?.state() ?? []),
+    ]),
     metadata: { epoch: String(epoch), reports: JSON.stringify(reports) },
   };
 }

@@ -27,8 +27,13 @@ export function parseQuantity(text: string, dimension: Dimension, where: string)
     const factor = Object.hasOwn(units, unit) ? units[unit] : undefined;
     if (factor !== undefined) return { kind: "absolute", value: value * factor };
   }
-  const accepted = Object.keys(units).filter((name) => name !== "").join(", ");
-  throw new AppError("CONFIG", `${where}: must be a positive number with one of the units ${accepted} or %, got "${text}" — for example ${EXAMPLES[dimension]} or 60%`);
+  const accepted = Object.keys(units)
+    .filter((name) => name !== "")
+    .join(", ");
+  throw new AppError(
+    "CONFIG",
+    `${where}: must be a positive number with one of the units ${accepted} or %, got "${text}" — for example ${EXAMPLES[dimension]} or 60%`,
+  );
 }
 
 const digits = (value: number) => (value >= 100 ? 0 : value >= 10 ? 1 : 2);

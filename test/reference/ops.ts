@@ -126,7 +126,12 @@ export interface PoolAttrs {
 function windows(x: Ref, a: PoolAttrs): { shape: Dims; cells: (readonly number[])[] } {
   const xd = x.shape as unknown as Dims;
   const [n, c, h, w] = xd;
-  const shape: Dims = [n, c, extent(h, a.kernel[0], a.stride[0], a.padding.top + a.padding.bottom), extent(w, a.kernel[1], a.stride[1], a.padding.left + a.padding.right)];
+  const shape: Dims = [
+    n,
+    c,
+    extent(h, a.kernel[0], a.stride[0], a.padding.top + a.padding.bottom),
+    extent(w, a.kernel[1], a.stride[1], a.padding.left + a.padding.right),
+  ];
   const cells: number[][] = [];
   for (let b = 0; b < n; b++)
     for (let ci = 0; ci < c; ci++)
@@ -149,17 +154,20 @@ export function maxPool(x: Ref, a: PoolAttrs): Ref {
 }
 export function maxPoolBackward(x: Ref, a: PoolAttrs, dy: Ref): Ref {
   const dx = zeros(x.shape);
-  for (const [i, inside] of windows(x, a).cells.entries()) dx.data[inside.reduce((best, j) => (x.data[j]! > x.data[best]! ? j : best))]! += dy.data[i]!;
+  for (const [i, inside] of windows(x, a).cells.entries())
+    dx.data[inside.reduce((best, j) => (x.data[j]! > x.data[best]! ? j : best))]! += dy.data[i]!;
   return dx;
 }
-const divisor = (inside: readonly number[], a: PoolAttrs, countsPadding: boolean) => (countsPadding ? a.kernel[0] * a.kernel[1] : inside.length);
+const divisor = (inside: readonly number[], a: PoolAttrs, countsPadding: boolean) =>
+  countsPadding ? a.kernel[0] * a.kernel[1] : inside.length;
 export function averagePool(x: Ref, a: PoolAttrs, countsPadding: boolean): Ref {
   const { shape, cells } = windows(x, a);
   return map(zeros(shape), (_, i) => cells[i]!.reduce((sum, j) => sum + x.data[j]!, 0) / divisor(cells[i]!, a, countsPadding));
 }
 export function averagePoolBackward(x: Ref, a: PoolAttrs, countsPadding: boolean, dy: Ref): Ref {
   const dx = zeros(x.shape);
-  for (const [i, inside] of windows(x, a).cells.entries()) for (const j of inside) dx.data[j]! += dy.data[i]! / divisor(inside, a, countsPadding);
+  for (const [i, inside] of windows(x, a).cells.entries())
+    for (const j of inside) dx.data[j]! += dy.data[i]! / divisor(inside, a, countsPadding);
   return dx;
 }
 

@@ -46,11 +46,17 @@ export function buildNetwork(spec: string, options: NetworkOptions): Graph {
   const make = Object.hasOwn(networks, name) ? networks[name] : undefined;
   if (!make) {
     const hint = nearest(name, networkNames);
-    throw new AppError("CONFIG", `network: expected one of ${networkNames.join(", ")}, got "${spec}"${hint ? ` — did you mean ${hint}?` : ""}`);
+    throw new AppError(
+      "CONFIG",
+      `network: expected one of ${networkNames.join(", ")}, got "${spec}"${hint ? ` — did you mean ${hint}?` : ""}`,
+    );
   }
   const factor = width === undefined ? 1 : Number(width);
   if (!(factor > 0 && factor <= 8) || (width !== undefined && !Object.hasOwn(scalable, name))) {
-    throw new AppError("CONFIG", `network: ${Object.keys(scalable).join(" and ")} take a width above 0 and at most 8 after a colon, got "${spec}"`);
+    throw new AppError(
+      "CONFIG",
+      `network: ${Object.keys(scalable).join(" and ")} take a width above 0 and at most 8 after a colon, got "${spec}"`,
+    );
   }
   return make(options, factor);
 }

@@ -24,7 +24,14 @@ export function mobilenetV1(options: NetworkOptions & { readonly width?: number;
   let x = b.convBn(b.input, { name: "stem", outChannels: widths[0]!, kernel: 3, stride: strides[0]!, activation: "relu" });
   for (let i = 1; i < widths.length; i++) {
     const channels = b.shape(x)[0]!;
-    x = b.convBn(x, { name: `block${i}.depthwise`, outChannels: channels, kernel: 3, stride: strides[i]!, groups: channels, activation: "relu" });
+    x = b.convBn(x, {
+      name: `block${i}.depthwise`,
+      outChannels: channels,
+      kernel: 3,
+      stride: strides[i]!,
+      groups: channels,
+      activation: "relu",
+    });
     x = b.convBn(x, { name: `block${i}.pointwise`, outChannels: widths[i]!, kernel: 1, activation: "relu" });
   }
   return b.build(b.classifier(x, { classes }));

@@ -13,8 +13,7 @@ interface Description {
   readonly blocks: string;
 }
 
-const MOBILE_BLOCKS =
-  "k5e3 k3e3 - - | k7e3 k3e3 k5e3 k5e3 | k7e6 k5e3 k5e3 k5e3 | k5e6 k5e3 k5e3 k5e3 | k7e6 k7e6 k7e3 k7e3 | k7e6";
+const MOBILE_BLOCKS = "k5e3 k3e3 - - | k7e3 k3e3 k5e3 k5e3 | k7e6 k5e3 k5e3 k5e3 | k5e6 k5e3 k5e3 k5e3 | k7e6 k7e6 k7e3 k7e3 | k7e6";
 
 const DESCRIPTIONS = {
   cpu: {
@@ -49,7 +48,13 @@ export function proxyless({ input, classes, target }: NetworkOptions & { readonl
       const match = /^k(\d)e(\d)$/.exec(choice);
       if (!match) continue;
       const stride = i === 0 ? strides[s + 1]! : 1;
-      x = b.mbconv(x, { name: `stage${s + 1}.block${i + 1}`, outChannels: widths[s]!, kernel: Number(match[1]), expand: Number(match[2]), stride });
+      x = b.mbconv(x, {
+        name: `stage${s + 1}.block${i + 1}`,
+        outChannels: widths[s]!,
+        kernel: Number(match[1]),
+        expand: Number(match[2]),
+        stride,
+      });
     }
   }
   x = b.convBn(x, { name: "head", outChannels: head, kernel: 1, activation: "relu6" });

@@ -7,7 +7,12 @@ import type { NetworkOptions } from "./mobilenet.ts";
 export type Shortcut = "A" | "B" | "none";
 
 /** 3 stages of (depth − 2)/6 blocks of two 3×3 convolutions with 16, 32 and 64 channels. */
-export function cifarResnet({ input, classes, depth, shortcut }: NetworkOptions & { readonly depth: number; readonly shortcut: Shortcut }): Graph {
+export function cifarResnet({
+  input,
+  classes,
+  depth,
+  shortcut,
+}: NetworkOptions & { readonly depth: number; readonly shortcut: Shortcut }): Graph {
   const b = createBuilder({ name: `${shortcut === "none" ? "plain" : "resnet"}-${depth}${shortcut === "B" ? "-b" : ""}`, input });
   let x = b.convBn(b.input, { name: "stem", outChannels: 16, kernel: 3, activation: "relu" });
   for (const [stage, width] of [16, 32, 64].entries()) {

@@ -45,7 +45,8 @@ export function convolutionShape(x: readonly number[], weight: readonly number[]
   const [out, inPerGroup, kh, kw] = weight as Shape4;
   assertShape(
     c === inPerGroup * o.groups && out % o.groups === 0,
-    () => `conv2d: weight must have ${c}/${o.groups} input channels to match x ${text(x)} in ${o.groups} groups, got weight ${text(weight)}`,
+    () =>
+      `conv2d: weight must have ${c}/${o.groups} input channels to match x ${text(x)} in ${o.groups} groups, got weight ${text(weight)}`,
   );
   const ho = windowOutput(h, kh, o.stride[0], o.padding.top, o.padding.bottom, o.dilation[0]);
   const wo = windowOutput(w, kw, o.stride[1], o.padding.left, o.padding.right, o.dilation[1]);

@@ -7,7 +7,13 @@ import { toLayout } from "../layout.ts";
 import type { Tape } from "../tape.ts";
 import { activationLayout, describe, empty, free, plainLayout, type Tensor } from "../tensor.ts";
 import { type ClipBounds, clipBackwardInto, clipInto } from "./clip-kernel.ts";
-import { type ConvolutionKernel, type ConvolutionOptions, type ConvolutionPlan, convolutionPlan, convolutionShape } from "./convolution-plan.ts";
+import {
+  type ConvolutionKernel,
+  type ConvolutionOptions,
+  type ConvolutionPlan,
+  convolutionPlan,
+  convolutionShape,
+} from "./convolution-plan.ts";
 import { createDepthwiseWeightGradient, type DepthwiseWeightGradient } from "./depthwise-weight-gradient.ts";
 
 /**
@@ -84,12 +90,19 @@ function eachChunk(
 ): void {
   const n = x[0]!;
   const images = Math.max(2, Math.floor((CHUNK_BYTES * n) / plan.forward.src.bytes));
-  if (!isChunked || images >= n) return work(plan, 0);
+  if (!isChunked || images >= n) {
+    work(plan, 0);
+    return;
+  }
   for (let first = 0; first < n; first += images) {
     const part = convolutionPlan([Math.min(images, n - first), ...x.slice(1)], weight, options, kind);
     // A smaller batch may have been given other layouts: then the batch stays whole.
-    const fits = part.forward.weights === plan.forward.weights && part.forward.src.bytes * n === plan.forward.src.bytes * part.forward.src.dims[0]!;
-    if (!fits) return work(plan, 0);
+    const fits =
+      part.forward.weights === plan.forward.weights && part.forward.src.bytes * n === plan.forward.src.bytes * part.forward.src.dims[0]!;
+    if (!fits) {
+      work(plan, 0);
+      return;
+    }
     work(part, first);
   }
 }
