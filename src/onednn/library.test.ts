@@ -8,7 +8,14 @@ const folder = () => mkdtempSync(join(tmpdir(), "fettle-library-"));
 
 test("finds both generations, newest first, whatever the file is called", () => {
   const [a, b] = [folder(), folder()];
-  for (const [dir, file] of [[a, "libdnnl.so.2.6"], [a, "libdnnl.so.2"], [b, "libdnnl.so.3.6"], [b, "libdnnl.so"], [b, "libdnnl.3.dylib"], [a, "libdnnl.so.1"]] as const) {
+  for (const [dir, file] of [
+    [a, "libdnnl.so.2.6"],
+    [a, "libdnnl.so.2"],
+    [b, "libdnnl.so.3.6"],
+    [b, "libdnnl.so"],
+    [b, "libdnnl.3.dylib"],
+    [a, "libdnnl.so.1"],
+  ] as const) {
     writeFileSync(join(dir, file), "");
   }
   const found = findLibraries([a, join(a, "missing"), b]);
@@ -18,7 +25,13 @@ test("finds both generations, newest first, whatever the file is called", () => 
 
 test("a missing library names the commands that install it", () => {
   const missing = join(folder(), "libdnnl.so.2");
-  for (const hint of [`${missing} does not exist`, "sudo apt-get install libdnnl2", "sudo dnf install onednn", "brew install onednn", "conda install -c conda-forge onednn"]) {
+  for (const hint of [
+    `${missing} does not exist`,
+    "sudo apt-get install libdnnl2",
+    "sudo dnf install onednn",
+    "brew install onednn",
+    "conda install -c conda-forge onednn",
+  ]) {
     expect(() => loadLibrary(missing)).toThrow(hint);
   }
 });
@@ -37,10 +50,19 @@ test("a file that is no library is refused in one line", () => {
   }
 });
 
-test.each([[1, 96], [2, 5], [4, 0]])("version %i.%i is refused", (major, minor) => {
+test.each([
+  [1, 96],
+  [2, 5],
+  [4, 0],
+])("version %i.%i is refused", (major, minor) => {
   expect(() => checkVersion("libdnnl.so", major, minor)).toThrow(`libdnnl.so is oneDNN ${major}.${minor}, supported are 2.6 to 3.x`);
 });
-test.each([[2, 6], [2, 7], [3, 0], [3, 9]])("version %i.%i is accepted", (major, minor) => expect(() => checkVersion("x", major, minor)).not.toThrow());
+test.each([
+  [2, 6],
+  [2, 7],
+  [3, 0],
+  [3, 9],
+])("version %i.%i is accepted", (major, minor) => expect(() => checkVersion("x", major, minor)).not.toThrow());
 
 test("a CPU without AVX2 is refused; other architectures are not asked", () => {
   expect(() => requireAvx2("flags : sse4_2 avx", "x64")).toThrow("engine: the CPU must have AVX2, got one without it");

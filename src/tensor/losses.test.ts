@@ -10,7 +10,8 @@ const [N, K] = [5, 7];
 const labels = Int32Array.of(0, 3, 6, 2, 2);
 const oneHot = (smoothing: number) => {
   const t = zeros([N, K]);
-  for (const [i, label] of labels.entries()) for (let k = 0; k < K; k++) t.data[i * K + k] = (k === label ? 1 - smoothing : 0) + smoothing / K;
+  for (const [i, label] of labels.entries())
+    for (let k = 0; k < K; k++) t.data[i * K + k] = (k === label ? 1 - smoothing : 0) + smoothing / K;
   return t;
 };
 
@@ -52,5 +53,7 @@ test("huge logits give a finite loss; hits are counted", () => {
 
 test("says that there must be one label per row", () => {
   using _scope = createScope();
-  expect(() => crossEntropy(fromArray([2, 2], [1, 2, 3, 4]), Int32Array.of(0))).toThrow("crossEntropy: there must be one label per row of f32[2,2], got 1");
+  expect(() => crossEntropy(fromArray([2, 2], [1, 2, 3, 4]), Int32Array.of(0))).toThrow(
+    "crossEntropy: there must be one label per row of f32[2,2], got 1",
+  );
 });

@@ -40,11 +40,17 @@ test("a scope frees also when its body throws", () => {
 
 test("a forward and backward pass leaves nothing behind", () => {
   const rng = createRng(1);
-  const weight = createParameter([16, 16, 3, 3], new Float32Array(2304).map(() => rng.normal()));
+  const weight = createParameter(
+    [16, 16, 3, 3],
+    new Float32Array(2304).map(() => rng.normal()),
+  );
   const pass = () => {
     using _scope = createScope();
     const tape = createTape();
-    const x = fromArray([4, 16, 8, 8], new Float32Array(4096).map(() => rng.normal()));
+    const x = fromArray(
+      [4, 16, 8, 8],
+      new Float32Array(4096).map(() => rng.normal()),
+    );
     const options = { stride: [1, 1], padding: even, dilation: [1, 1], groups: 1 } as const;
     const y = conv2d(tape, toActivation(x), weight, null, options);
     const z = mul(tape, add(tape, y, relu(tape, y)), y);

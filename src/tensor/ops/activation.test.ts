@@ -19,7 +19,11 @@ const ops: Record<keyof typeof elementWise, (tape: Tape, x: Tensor) => Tensor> =
 
 test.each(Object.keys(elementWise) as (keyof typeof elementWise)[])("%s equals the reference on images and on features", (name) => {
   const { f, d, kinks } = elementWise[name];
-  for (const shape of [[2, 5, 7, 3], [2, 32, 4, 4], [3, 19]]) {
+  for (const shape of [
+    [2, 5, 7, 3],
+    [2, 32, 4, 4],
+    [3, 19],
+  ]) {
     const rng = createRng(2);
     checkOp({
       inputs: [random(shape, rng, { scale: 4, avoid: kinks })],

@@ -7,7 +7,12 @@ import { createScope, fromArray, valuesOf } from "../tensor.ts";
 import { type BatchNormOptions, batchNorm } from "./batch-norm.ts";
 
 const options: BatchNormOptions = { epsilon: 1e-3, momentum: 0.1, useBatchStatistics: true, updateRunning: false, fuseRelu: false };
-const shapes = [[4, 5, 3, 3], [2, 32, 8, 8], [3, 20, 5, 7], [8, 16, 1, 1]];
+const shapes = [
+  [4, 5, 3, 3],
+  [2, 32, 8, 8],
+  [3, 20, 5, 7],
+  [8, 16, 1, 1],
+];
 const relu = (x: Ref) => map(x, (v) => Math.max(0, v));
 
 /** The op with running statistics that hold `mean` and `variance`. */
@@ -42,7 +47,9 @@ function check(shape: readonly number[], fuseRelu: boolean, fixed: boolean): voi
 }
 
 test.each(shapes.map((shape) => ({ shape })))("normalises $shape by the batch's statistics", ({ shape }) => check(shape, false, false));
-test.each(shapes.slice(0, 3).map((shape) => ({ shape })))("with the ReLU after it in one pass, $shape", ({ shape }) => check(shape, true, false));
+test.each(shapes.slice(0, 3).map((shape) => ({ shape })))("with the ReLU after it in one pass, $shape", ({ shape }) =>
+  check(shape, true, false),
+);
 test.each(shapes.map((shape) => ({ shape })))("normalises $shape by the running statistics", ({ shape }) => check(shape, false, true));
 
 test("running statistics move towards the batch's mean and unbiased variance", () => {
@@ -58,8 +65,16 @@ test("running statistics move towards the batch's mean and unbiased variance", (
   batchNorm(null, fromArray(x.shape, x.data), state, { ...options, updateRunning: true });
   const { mean, variance } = reference.channelStatistics(x);
   const count = 100;
-  expectClose(valuesOf(state.mean), mean.map((m, c) => 0.9 * (c + 1) + 0.1 * m), "running mean");
-  expectClose(valuesOf(state.variance), variance.map((v) => 0.9 + (0.1 * v * count) / (count - 1)), "running variance");
+  expectClose(
+    valuesOf(state.mean),
+    mean.map((m, c) => 0.9 * (c + 1) + 0.1 * m),
+    "running mean",
+  );
+  expectClose(
+    valuesOf(state.variance),
+    variance.map((v) => 0.9 + (0.1 * v * count) / (count - 1)),
+    "running variance",
+  );
 });
 
 test("says which parameter does not fit", () => {

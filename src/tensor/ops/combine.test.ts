@@ -5,7 +5,10 @@ import { createRng } from "../../util/rng.ts";
 import { createScope, fromArray } from "../tensor.ts";
 import { add, concat, mul, padChannels } from "./combine.ts";
 
-const shapes = [[2, 5, 3, 4], [2, 32, 4, 4]];
+const shapes = [
+  [2, 5, 3, 4],
+  [2, 32, 4, 4],
+];
 const plane = ([, , h, w]: readonly number[]) => h! * w!;
 
 test.each(shapes.map((shape) => ({ shape })))("add, $shape; a sum with itself counts twice", ({ shape }) => {
@@ -79,16 +82,19 @@ function cut(dy: Ref, parts: readonly Ref[]): Ref[] {
   });
 }
 
-test.each([{ channels: [16, 32] }, { channels: [3, 5, 8] }, { channels: [7] }, { channels: [16, 4, 12] }])("concat of $channels channels", ({ channels }) => {
-  const rng = createRng(3);
-  checkOp({
-    inputs: channels.map((c) => random([2, c, 3, 3], rng)),
-    rng,
-    engine: (tape, inputs) => concat(tape, inputs),
-    reference: joined,
-    gradients: (dy, ...inputs) => cut(dy, inputs),
-  });
-});
+test.each([{ channels: [16, 32] }, { channels: [3, 5, 8] }, { channels: [7] }, { channels: [16, 4, 12] }])(
+  "concat of $channels channels",
+  ({ channels }) => {
+    const rng = createRng(3);
+    checkOp({
+      inputs: channels.map((c) => random([2, c, 3, 3], rng)),
+      rng,
+      engine: (tape, inputs) => concat(tape, inputs),
+      reference: joined,
+      gradients: (dy, ...inputs) => cut(dy, inputs),
+    });
+  },
+);
 
 test("padChannels appends zeros", () => {
   const rng = createRng(4);

@@ -8,7 +8,11 @@ import { createScope, fromArray } from "../tensor.ts";
 import { relu } from "./activation.ts";
 import { dropout, flatten, linear, reshape, softmax } from "./features.ts";
 
-test.each([{ n: 3, i: 20, o: 10 }, { n: 1, i: 7, o: 1 }, { n: 64, i: 33, o: 17 }])("linear $n×$i → $o", ({ n, i, o }) => {
+test.each([
+  { n: 3, i: 20, o: 10 },
+  { n: 1, i: 7, o: 1 },
+  { n: 64, i: 33, o: 17 },
+])("linear $n×$i → $o", ({ n, i, o }) => {
   const rng = createRng(1);
   checkOp({
     inputs: [random([n, i], rng), random([o, i], rng), random([o], rng)],
@@ -26,7 +30,10 @@ test.each([{ n: 3, i: 20, o: 10 }, { n: 1, i: 7, o: 1 }, { n: 64, i: 33, o: 17 }
 test("flatten and reshape read a blocked feature map in row-major order", () => {
   const rng = createRng(2);
   const relued = (v: number) => Math.max(0, v);
-  for (const to of [[2, 45], [2, 9, 5, 1]]) {
+  for (const to of [
+    [2, 45],
+    [2, 9, 5, 1],
+  ]) {
     checkOp({
       inputs: [random([2, 5, 3, 3], rng, { avoid: [0] })],
       rng,

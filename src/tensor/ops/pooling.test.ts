@@ -69,5 +69,7 @@ test("a tie gives its whole gradient to one cell", () => {
 test("says that the window must fit", () => {
   using _scope = createScope();
   const x = fromArray([1, 1, 2, 2], [1, 2, 3, 4]);
-  expect(() => maxPool(null, x, { kernel: [3, 3], stride: [1, 1], padding: none })).toThrow("pool: the window 3,3 must fit into the padded input, got f32[1,1,2,2]");
+  expect(() => maxPool(null, x, { kernel: [3, 3], stride: [1, 1], padding: none })).toThrow(
+    "pool: the window 3,3 must fit into the padded input, got f32[1,1,2,2]",
+  );
 });

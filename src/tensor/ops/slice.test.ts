@@ -45,6 +45,8 @@ test("the first numbers of a vector", () => {
 test("says what can be sliced", () => {
   using _scope = createScope();
   const weight = fromArray([2, 2, 3, 3], new Float32Array(36));
-  expect(() => sliceWeight(null, weight, { out: 2, in: 2, kernel: 2 })).toThrow("sliceWeight: the slice must be a centred part of f32[2,2,3,3], got 2×2×2×2");
+  expect(() => sliceWeight(null, weight, { out: 2, in: 2, kernel: 2 })).toThrow(
+    "sliceWeight: the slice must be a centred part of f32[2,2,3,3], got 2×2×2×2",
+  );
   expect(() => sliceVector(null, fromArray([2], [1, 2]), 3)).toThrow("sliceVector: at most 2 numbers can be taken of f32[2], got 3");
 });
