@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { z } from "zod";
 import { AppError } from "../errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
 
@@ -13,11 +14,9 @@ export interface Checkpoint {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-interface HeaderEntry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
-}
+const natural = z.number().int().nonnegative();
+const entrySchema = z.strictObject({ dtype: z.literal("F32"), shape: z.array(natural), data_offsets: z.tuple([natural, natural]) });
+const headerSchema = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(entrySchema);
 
 export function encodeCheckpoint({ tensors, metadata }: Checkpoint): Buffer {
   const header: Record<string, unknown> = {};
@@ -43,25 +42,26 @@ export function decodeCheckpoint(bytes: Buffer, path: string): Checkpoint {
   if (bytes.length < 8) throw broken(`${bytes.length} bytes`);
   const headerLength = Number(bytes.readBigUInt64LE(0));
   if (headerLength > bytes.length - 8) throw broken("a truncated header");
-  let header: Record<string, HeaderEntry> & { __metadata__?: Record<string, string> };
+  let header: z.infer<typeof headerSchema>;
   try {
-    header = JSON.parse(bytes.toString("utf8", 8, 8 + headerLength));
+    header = headerSchema.parse(JSON.parse(bytes.toString("utf8", 8, 8 + headerLength)));
   } catch {
     throw broken("an unreadable header");
   }
   const body = bytes.subarray(8 + headerLength);
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const { __metadata__: metadata, ...entries } = header;
   const { sha256, ...facts } = metadata;
   if (sha256 !== undefined && createHash("sha256").update(body).digest("hex") !== sha256)
     throw broken("contents that do not match their checksum");
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  for (const [name, entry] of Object.entries(entries)) {
-    const [from, to] = entry.data_offsets;
-    if (entry.dtype !== "F32" || to > body.length)
-      throw broken(`tensor "${name}" of type ${entry.dtype} ending at byte ${to} of ${body.length}`);
-    const data = new Float32Array((to - from) / 4);
+  for (const [name, { shape, data_offsets: offsets }] of Object.entries(entries)) {
+    const [from, to] = offsets;
+    const byteLength = 4 * shape.reduce((product, n) => product * n, 1);
+    if (to - from !== byteLength || to > body.length)
+      throw broken(`tensor "${name}" [${shape}] in bytes ${from} to ${to} of ${body.length}`);
+    const data = new Float32Array(byteLength / 4);
     Buffer.from(data.buffer).set(body.subarray(from, to));
-    tensors.set(name, { shape: entry.shape, data });
+    tensors.set(name, { shape, data });
   }
   return { tensors, metadata: facts };
 }

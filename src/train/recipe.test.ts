@@ -1,0 +1,91 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { easyData, tinyNetwork } from "../../test/support.ts";
+import { paramSpecs } from "../graph/params.ts";
+import { createParameters, exportWeights, type ParameterStore } from "../nn/parameters.ts";
+import { createRng } from "../util/rng.ts";
+import { evaluate } from "./evaluate.ts";
+import { type Recipe, type RecipeOptions, trainByRecipe } from "./recipe.ts";
+
+const data = easyData();
+const graph = tinyNetwork();
+const recipe: Recipe = {
+  epochs: 4,
+  batchSize: 32,
+  optimizer: "sgd",
+  schedule: "oneCycle",
+  lr: 0.05,
+  weightDecay: 1e-4,
+  labelSmoothing: 0,
+  ema: 0,
+  augmentation: { crop: 1 },
+  seed: 0,
+};
+const parameters = (seed = 0) => createParameters(paramSpecs(graph), createRng(seed));
+const train = (params: ParameterStore, more: Partial<RecipeOptions> = {}) => trainByRecipe({ graph, params, data, recipe, ...more });
+const numbers = (params: ParameterStore) => [...exportWeights(params).values()].flatMap(({ data: values }) => [...values]);
+const accuracy = (params: ParameterStore) => evaluate(graph, params, data.test, { normalisation: data.normalisation }).accuracy;
+
+test.each([
+  ["SGD and one cycle", {}],
+  ["Adam and cosine", { optimizer: "adam", schedule: "cosine", lr: 0.01 }],
+  ["label smoothing and averaged weights", { labelSmoothing: 0.1, ema: 0.9 }],
+] as const)("learns an easy task with %s", async (_, changes) => {
+  using params = parameters();
+  const { reports, isCancelled } = await train(params, { recipe: { ...recipe, ...changes, epochs: 8 } });
+  expect(isCancelled).toBe(false);
+  expect(reports).toHaveLength(8);
+  expect(reports.at(-1)!.trainLoss).toBeLessThan(reports[0]!.trainLoss);
+  expect(accuracy(params)).toBeGreaterThan(0.95);
+});
+
+test("same seed, same weights bit for bit; another seed, others", async () => {
+  using a = parameters();
+  using b = parameters();
+  using c = parameters();
+  await train(a);
+  await train(b);
+  await train(c, { recipe: { ...recipe, seed: 1 } });
+  expect(numbers(b)).toEqual(numbers(a));
+  expect(numbers(c)).not.toEqual(numbers(a));
+});
+
+test.each([0, 0.95])("stopped in an epoch and resumed ends where an uninterrupted training ends (averaging %f)", async (ema) => {
+  const ours = { ...recipe, ema };
+  const checkpointPath = join(mkdtempSync(join(tmpdir(), "fettle-resume-")), "c.safetensors");
+  using whole = parameters();
+  await train(whole, { recipe: ours });
+  using first = parameters();
+  const controller = new AbortController();
+  const stopped = await train(first, {
+    recipe: ours,
+    checkpointPath,
+    signal: controller.signal,
+    onStep: ({ step }) => step === 9 && controller.abort(),
+  });
+  expect(stopped.isCancelled).toBe(true);
+  using second = parameters(5);
+  const { reports } = await train(second, { recipe: ours, checkpointPath, resume: true });
+  expect(reports.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
+  expect(numbers(second)).toEqual(numbers(whole));
+});
+
+test("a teacher's soft targets change what is learnt", async () => {
+  using teacher = parameters(3);
+  await train(teacher, { recipe: { ...recipe, epochs: 8 } });
+  using alone = parameters();
+  using taught = parameters();
+  await train(alone);
+  await train(taught, { teacher: { graph, params: teacher, temperature: 2 } });
+  expect(numbers(taught)).not.toEqual(numbers(alone));
+  expect(accuracy(taught)).toBeGreaterThan(0.9);
+});
+
+test("a loss that is no number ends the training with advice", async () => {
+  using params = parameters();
+  await expect(train(params, { recipe: { ...recipe, lr: 1e20, schedule: "cosine" } })).rejects.toThrow(
+    /^training: the loss must be a number, got NaN in step \d+ — use a lower learning rate$/,
+  );
+});
