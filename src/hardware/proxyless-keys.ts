@@ -15,7 +15,7 @@ export function proxylessKeys(graph: Graph): string[] {
   const shapeIn = (conv: NodeOf<"conv">) => shapes.get(conv.inputs[0]!)!;
   const isDepthwise = (conv: NodeOf<"conv"> | undefined) =>
     conv !== undefined && conv.attrs.groups > 1 && conv.attrs.groups === shapeIn(conv)[0];
-  const sums = new Set(graph.nodes.filter((node) => node.op === "add").flatMap((node) => node.inputs));
+  const sums = graph.nodes.filter((node) => node.op === "add");
   const normOf = new Map(graph.nodes.filter((node) => node.op === "batchNorm").map((node) => [node.inputs[0]!, node.name]));
   const keys: string[] = [];
   for (let i = 0; i < convs.length; i++) {
@@ -26,7 +26,8 @@ export function proxylessKeys(graph: Graph): string[] {
       const project = convs[isExpanding ? i + 2 : i + 1]!;
       i += isExpanding ? 2 : 1;
       const expand = shapeIn(depthwise)[0]! / shapeIn(conv)[0]!;
-      const hasShortcut = sums.has(normOf.get(project.name) ?? project.name);
+      const result = normOf.get(project.name) ?? project.name;
+      const hasShortcut = sums.some(({ inputs }) => inputs.includes(result) && inputs.includes(conv.inputs[0]!));
       const { kernel, stride } = depthwise.attrs;
       keys.push(
         `expanded_conv-input:${hwc(shapeIn(conv))}-output:${hwc(shapes.get(project.name)!)}-expand:${expand}-kernel:${kernel[0]}-stride:${stride[0]}-idskip:${hasShortcut ? 1 : 0}`,
