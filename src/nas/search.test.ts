@@ -12,6 +12,7 @@ import { createScope, fromArray, type Tensor, valuesOf } from "../tensor/tensor.
 import { createSgd } from "../train/optimizers.ts";
 import { gradientStep } from "../train/step.ts";
 import { createRng } from "../util/rng.ts";
+import { median } from "../util/statistics.ts";
 import { macsTable } from "./cost-tables.ts";
 import { expectedCost } from "./costs.ts";
 import { sampleOne, sampleTwo } from "./gates.ts";
@@ -72,12 +73,13 @@ describe.each([
   test("equal finite differences of the loss in the gates", () => {
     using params = createParameters(supernet.specs, createRng(4));
     const rng = createRng(7);
-    for (let draw = 0; draw < 4; draw++) {
+    const errors: number[] = [];
+    for (let draw = 0; draw < 7; draw++) {
       const samples = supernet.blocks.map(({ choices }) => sample(new Float64Array(choices.length), rng));
       const { perBlock, loss } = gateGradients(supernet, params, batch, samples);
       const oneHot = samples.map(({ active, probabilities }) => Array.from(probabilities, (_p, c) => (c === active ? 1 : 0)));
       expect(lossWithGates(params, oneHot)).toBeCloseTo(loss, 5);
-      // ReLU6 and its kinks: the step must be small, and single gates may still be off by a kink
+      // ReLU6 and its kinks: the step must be small, and a draw may still be off by one
       const h = 3e-4;
       let [error, size] = [0, 0];
       for (const [b, { active, inactive }] of samples.entries()) {
@@ -92,8 +94,9 @@ describe.each([
           size += numeric ** 2;
         }
       }
-      expect(Math.sqrt(error / size)).toBeLessThan(0.05);
+      errors.push(Math.sqrt(error / size));
     }
+    expect(median(errors)).toBeLessThan(0.03);
   });
 });
 
