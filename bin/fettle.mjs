@@ -16,6 +16,6 @@ if (isNew) {
   process.exit(1);
 } else {
   const child = spawn(local, [main, ...process.argv.slice(2)], { stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal)); // a doubled Ctrl-C counts once
   child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
 }

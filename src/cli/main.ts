@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { AppError, EXIT_CODES } from "../errors.ts";
+import { systemClock } from "../util/clock.ts";
 import { registerBench } from "./bench.ts";
 import { registerDevices } from "./devices.ts";
 import { registerDoctor } from "./doctor.ts";
@@ -15,10 +16,15 @@ import { registerTrain } from "./train.ts";
 const USAGE_ERROR = 2;
 const INTERRUPTED = 130;
 
+/** Two signals within this time are one Ctrl-C that arrived both from the terminal and through a parent process. */
+const SAME_KEY_MS = 300;
+
 /** What commands get besides their flags. */
 export interface CommandContext {
-  /** Aborted at the first Ctrl-C; the second ends the process. */
+  /** Aborted at the first Ctrl-C after `protect`; the next one ends the process. */
   readonly signal: AbortSignal;
+  /** From now on there is work worth saving: the first Ctrl-C no longer ends the process. */
+  protect(): void;
 }
 
 function createProgram(context: CommandContext): Command {
@@ -55,16 +61,36 @@ function report(error: unknown, isDebugging: boolean): number {
   return 1;
 }
 
+/** Ctrl-C ends the process, or once a command has work worth saving, aborts its signal. */
+function listenForInterrupts(): CommandContext {
+  const controller = new AbortController();
+  let isProtected = false;
+  let abortedMs = Number.NEGATIVE_INFINITY;
+  const interrupt = () => {
+    const now = systemClock.nowMs();
+    if (controller.signal.aborted && now - abortedMs < SAME_KEY_MS) return;
+    if (!isProtected || controller.signal.aborted) process.exit(INTERRUPTED);
+    abortedMs = now;
+    controller.abort();
+    note("\nfettle: stopping and saving; press Ctrl-C again to stop at once");
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  return {
+    signal: controller.signal,
+    protect: () => {
+      isProtected = true;
+    },
+  };
+}
+
 /** Runs the command line and returns the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
-  const controller = new AbortController();
-  process.on("SIGINT", () => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED);
-    controller.abort();
-    note("\nfettle: stopping after this step; press Ctrl-C again to stop at once");
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
   });
-  process.on("SIGTERM", () => controller.abort());
-  const program = createProgram({ signal: controller.signal });
+  const program = createProgram(listenForInterrupts());
   try {
     await program.parseAsync([...argv], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;

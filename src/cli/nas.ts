@@ -70,7 +70,7 @@ function budgetOf({ maxLatency, maxMacs }: NasFlags) {
     : ({ kind: "macs", quantity: parseQuantity(maxMacs!, "count", "--max-macs") } as const);
 }
 
-async function nas(flags: NasFlags, { signal }: CommandContext): Promise<void> {
+async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promise<void> {
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { resume?: unknown; debug?: unknown };
@@ -83,6 +83,11 @@ async function nas(flags: NasFlags, { signal }: CommandContext): Promise<void> {
     import("../space/load.ts"),
   ]);
   const bar = createProgressBar({ isQuiet: json === true });
+  const device = await openDevice(flags.device, {
+    threads: flags.threads,
+    onWarning: (message) => note(`fettle: ${message}`),
+    onProgress: bar.onProgress,
+  });
   const data = await loadData(flags.data, {
     seed: flags.seed,
     validationRatio: flags.validation,
@@ -91,11 +96,6 @@ async function nas(flags: NasFlags, { signal }: CommandContext): Promise<void> {
     onProgress: (done, total) => bar.onProgress({ task: "reading images", done, total }),
   });
   const space = loadSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
-  const device = await openDevice(flags.device, {
-    threads: flags.threads,
-    onWarning: (message) => note(`fettle: ${message}`),
-    onProgress: bar.onProgress,
-  });
   const result = await runNas({
     data,
     space,
@@ -118,6 +118,7 @@ async function nas(flags: NasFlags, { signal }: CommandContext): Promise<void> {
     },
     threads: flags.threads,
     signal,
+    onSearchStart: protect,
     onProgress: bar.onProgress,
     onNote: (text) => {
       if (!json) note(text);

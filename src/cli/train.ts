@@ -1,5 +1,6 @@
 /** @file `fettle train`: a reference network on labelled images, exported and measured. */
 import type { Command } from "commander";
+import { requireNetwork } from "../graph/networks/index.ts";
 import type { Recipe } from "../train/recipe.ts";
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
@@ -100,10 +101,11 @@ export function registerTrain(program: Command, context: CommandContext): void {
     .action((flags: TrainFlags) => train(flags, context));
 }
 
-async function train(flags: TrainFlags, { signal }: CommandContext): Promise<void> {
+async function train(flags: TrainFlags, { signal, protect }: CommandContext): Promise<void> {
   const { loadData } = await import("../data/load.ts");
   const { trainNetwork } = await import("../run/train-run.ts");
   const recipe = recipeOf(flags);
+  requireNetwork(flags.net);
   const config = {
     command: "train",
     net: flags.net,
@@ -124,6 +126,7 @@ async function train(flags: TrainFlags, { signal }: CommandContext): Promise<voi
     ...(flags.limit ? { limit: flags.limit } : {}),
     onProgress: (done, total) => bar.onProgress({ task: "reading images", done, total }),
   });
+  protect();
   let progress: ((done: number, message?: string) => void) | null = null;
   let latest = "";
   const result = await trainNetwork({

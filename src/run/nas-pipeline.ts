@@ -32,6 +32,8 @@ export interface NasPipelineOptions {
   readonly threads: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** Called when costs are known and the limit can be met: from here on there is something to save. */
+  readonly onSearchStart?: () => void;
   /** Plain remarks on the way: feasibility, what was found. */
   readonly onNote?: (text: string) => void;
   readonly clock?: Clock;
@@ -73,6 +75,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
     `${space.name}: ${blocksOf(space).length} blocks, ${formatCost(kind, reach.minimum)} to ${formatCost(kind, reach.maximum)}; ${formatPercent(reach.share)} of its networks are within ${limitText}`,
   );
   const folder = openRunFolder(dir, config, clock);
+  options.onSearchStart?.();
   folder.log({ type: "feasibility", kind, limit, ...reach, calibration: costs.calibration });
 
   let report: ((done: number, message?: string) => void) | null = null;

@@ -37,11 +37,7 @@ const networks: Record<string, Make> = {
 
 export const networkNames: readonly string[] = Object.keys(networks);
 
-/**
- * Builds a reference network: `resnet-20`, `mobilenet-v2`, `mobilenet-v2:0.35` (width multiplier), …
- * @throws AppError CONFIG for an unknown name or a width outside (0, 8]
- */
-export function buildNetwork(spec: string, options: NetworkOptions): Graph {
+function parseSpec(spec: string): { readonly make: Make; readonly width: number } {
   const [name = "", width] = spec.split(":");
   const make = Object.hasOwn(networks, name) ? networks[name] : undefined;
   if (!make) {
@@ -58,5 +54,19 @@ export function buildNetwork(spec: string, options: NetworkOptions): Graph {
       `network: ${Object.keys(scalable).join(" and ")} take a width above 0 and at most 8 after a colon, got "${spec}"`,
     );
   }
-  return make(options, factor);
+  return { make, width: factor };
+}
+
+/** @throws AppError CONFIG for an unknown name or a width outside (0, 8] */
+export function requireNetwork(spec: string): void {
+  parseSpec(spec);
+}
+
+/**
+ * Builds a reference network: `resnet-20`, `mobilenet-v2`, `mobilenet-v2:0.35` (width multiplier), …
+ * @throws AppError CONFIG for an unknown name or a width outside (0, 8]
+ */
+export function buildNetwork(spec: string, options: NetworkOptions): Graph {
+  const { make, width } = parseSpec(spec);
+  return make(options, width);
 }

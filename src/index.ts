@@ -1,0 +1,28 @@
+/** @file The public API. */
+export { type LoadOptions, loadData } from "./data/load.ts";
+export type { Augmentation, Batch, DataSplits, ImageSet, ImageShape, Normalisation } from "./data/types.ts";
+export { AppError, type ErrorCode, EXIT_CODES } from "./errors.ts";
+export { createBuilder, type GraphBuilder } from "./graph/builder.ts";
+export { type GraphCounts, inspectGraph, type LayerCounts } from "./graph/counts.ts";
+export { foldBatchNorm } from "./graph/fold.ts";
+export { buildNetwork, type NetworkOptions, networkNames } from "./graph/networks/index.ts";
+export type { Graph, Model, Node, OpAttrs, OpType, Weight, Weights } from "./graph/types.ts";
+export { validate } from "./graph/validate.ts";
+export type { CpuDevice, CpuOptions } from "./hardware/cpu.ts";
+export type { Device, DeviceKind } from "./hardware/device.ts";
+export { type LatencyStatistics, type MeasureOptions, measureModel, measureTogether } from "./hardware/measure.ts";
+export { openDevice } from "./hardware/open.ts";
+export { operatorsOf } from "./hardware/operators.ts";
+export type { CostLossName, CostLossOptions } from "./nas/losses.ts";
+export type { SearchMode, SearchReport } from "./nas/search.ts";
+export { exportOnnx } from "./onnx/export.ts";
+export { createSession, type OnnxSession } from "./onnx/session.ts";
+export type { Card, Constraint } from "./run/card.ts";
+export { type NasPipelineOptions, type NasPipelineResult, runNas } from "./run/nas-pipeline.ts";
+export { type TrainRunOptions, type TrainRunResult, trainNetwork } from "./run/train-run.ts";
+export { type Architecture, parseArchitecture, printArchitecture, sampleArchitecture } from "./space/architecture.ts";
+export { mobileNetSpace, parseSpace, proxylessImagenet, type SpaceDescription } from "./space/description.ts";
+export { architectureGraph } from "./space/graphs.ts";
+export { defaultRecipe, type EpochReport, type Recipe } from "./train/recipe.ts";
+export type { OnProgress, ProgressEvent } from "./util/progress.ts";
+export { createRng, type Rng } from "./util/rng.ts";

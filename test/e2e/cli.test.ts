@@ -1,0 +1,239 @@
+/** @file The command line as a user runs it: real processes, real files. */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { writeClasses } from "../../src/data/fixtures.ts";
+
+const main = join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
+const dir = mkdtempSync(join(tmpdir(), "fettle-cli-"));
+const photos = join(dir, "photos");
+const env = { ...process.env, XDG_CACHE_HOME: join(dir, "cache") };
+
+function fettle(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8", cwd: dir, env });
+  return { status, stdout, stderr };
+}
+const json = (text: string) => JSON.parse(text);
+
+const space = {
+  name: "tiny",
+  input: [3, 16, 16],
+  classes: 2,
+  stem: { width: 8, kernel: 3, stride: 2 },
+  first: { width: 8, kernel: 3, stride: 1 },
+  stages: [{ width: 8, blocks: 2, stride: 2 }],
+  candidates: [
+    { kernel: 3, expand: 2 },
+    { kernel: 5, expand: 4 },
+  ],
+  zero: true,
+  head: { width: 16 },
+  norm: { epsilon: 1e-3, momentum: 0.1 },
+};
+const data = ["--data", "images:photos", "--size", "16", "--validation", "0.2", "--batch", "16"];
+
+beforeAll(async () => {
+  for (const [name, colour] of [
+    ["blue", { r: 30, g: 60, b: 200 }],
+    ["red", { r: 200, g: 60, b: 30 }],
+  ] as const) {
+    await writeClasses(photos, { [name]: 40 }, { width: 16, height: 16, colour });
+  }
+  writeFileSync(join(dir, "space.json"), JSON.stringify(space));
+});
+
+describe("help", () => {
+  test.each(["train", "evaluate", "inspect", "bench", "nas"])("%s has examples", (verb) => {
+    const { status, stdout } = fettle(verb, "--help");
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/Examples:\n {2}\$ fettle /);
+  });
+  test("the program names every verb and the exit codes", () => {
+    const { status, stdout } = fettle("--help");
+    expect(status).toBe(0);
+    for (const word of ["train", "evaluate", "inspect", "bench", "nas", "devices", "doctor", "Exit codes:"]) expect(stdout).toContain(word);
+  });
+});
+
+describe("wrong usage is one line and exit code 2", () => {
+  test.each([
+    [["trian"], /unknown command 'trian'\n\(Did you mean train\?\)/],
+    [["inspect", "resnet20"], /^fettle: network: expected one of .*, got "resnet20" — did you mean resnet-20\?\n$/],
+    [["inspect"], /^fettle: inspect: a network must be given, got none — see --list\n$/],
+    [["inspect", "resnet-20", "--input", "3x32"], /must be channels x height x width/],
+    [["train", "--net", "resnet-20"], /required option '--data <set>' not specified/],
+    [["train", "--net", "resnet-20", "--data", "photos"], /^fettle: data: must be one of .*, got "photos"/],
+    [["train", "--net", "nothing", "--data", "images:photos"], /^fettle: network: expected one of .*, got "nothing"\n$/],
+    [["train", "--net", "resnet-20", "--data", "images:photos", "--epochs", "0"], /must be a whole number from 1/],
+    [["nas", "--data", "images:photos"], /^fettle: nas: one of --max-latency and --max-macs must be given, got none\n$/],
+    [
+      ["nas", "--data", "images:photos", "--max-latency", "4"],
+      /^fettle: --max-latency: must be a positive number with one of the units us, µs, ms, s or %, got "4"/,
+    ],
+    [
+      ["nas", "--data", "images:photos", "--max-macs", "5M", "--device", "tpu"],
+      /^fettle: device: must be cpu, FILE\.json or FILE\.yaml, got "tpu"\n$/,
+    ],
+    [["bench", "nowhere.onnx"], /^fettle: model: nowhere\.onnx must exist, got no such file\n$/],
+    [["inspect", "resnet-20", "--jsno"], /unknown option '--jsno'/],
+  ] as const)("fettle %j", (args, message) => {
+    const { status, stdout, stderr } = fettle(...args);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(2);
+    expect(stdout).toBe("");
+  });
+});
+
+test("data that is missing or damaged is an error with its path and exit code 1, before anything is written", () => {
+  const { status, stderr } = fettle("train", "--net", "resnet-20", "--data", "images:nowhere", "--out", "never");
+  expect(stderr).toMatch(/^fettle: data.*nowhere.*\n$/);
+  expect(status).toBe(1);
+  expect(existsSync(join(dir, "never"))).toBe(false);
+});
+
+test("inspect counts reference networks", () => {
+  const { status, stdout } = fettle("inspect", "mobilenet-v2", "--input", "3x224x224", "--json");
+  expect(status).toBe(0);
+  const counts = json(stdout);
+  expect(counts).toMatchObject({ params: 3_504_872, bytes: 4 * 3_504_872 });
+  expect((counts.macs / 1e6).toFixed(2)).toBe("300.77");
+  expect(counts.peakActivationBytes).toBeGreaterThan(4 * 96 * 112 * 112);
+  expect(counts.layers.length).toBeGreaterThan(100);
+});
+
+test("train, evaluate, inspect and bench one model; its card is true", () => {
+  const train = fettle("train", "--net", "mobilenet-v2:0.25", ...data, "--epochs", "6", "--lr", "0.05", "--out", "run", "--json");
+  expect(train.stderr).toBe("");
+  expect(train.status).toBe(0);
+  const card = json(readFileSync(join(dir, "run", "card.json"), "utf8"));
+  expect(json(train.stdout).card).toEqual(card);
+  expect(card).toMatchObject({
+    classes: ["blue", "red"],
+    input: { layout: "NCHW", name: "input" },
+    latency: { device: "cpu", threads: 1, obtained: "measured" },
+    data: "images:photos",
+  });
+  expect(card.accuracy.test).toBeGreaterThan(0.9);
+  expect(card.maxDifference).toBeLessThan(1e-4 * 20);
+  expect(readFileSync(join(dir, "run", "model.onnx")).length).toBe(card.fileBytes);
+
+  const evaluation = json(fettle("evaluate", "run", ...data.slice(0, 6), "--json").stdout);
+  expect(evaluation).toMatchObject({ accuracy: card.accuracy.test, images: card.accuracy.testImages });
+  const counts = json(fettle("inspect", "run/model.onnx", "--json").stdout);
+  expect(counts.macs).toBe(card.macs);
+  const bench = json(fettle("bench", "run", "--seconds", "0.2", "--json").stdout);
+  expect(bench.p50Ms).toBeGreaterThan(0);
+  expect(bench.p95Ms).toBeGreaterThanOrEqual(bench.p50Ms);
+  expect(bench.count).toBeGreaterThanOrEqual(50);
+
+  const resumed = fettle(
+    "train",
+    "--net",
+    "mobilenet-v2:0.25",
+    ...data,
+    "--epochs",
+    "6",
+    "--lr",
+    "0.05",
+    "--out",
+    "run",
+    "--resume",
+    "--json",
+  );
+  expect(json(resumed.stdout).card.accuracy).toEqual(card.accuracy);
+});
+
+test("fewer images than a batch is an error", () => {
+  const { status, stderr } = fettle("train", "--net", "mobilenet-v2:0.25", "--data", "images:photos", "--size", "16", "--out", "never");
+  expect(stderr).toMatch(/batch/);
+  expect(status).toBe(1);
+});
+
+describe("nas", () => {
+  const search = ["nas", ...data, "--space", "space.json", "--warmup-epochs", "1", "--search-epochs", "2", "--epochs", "4", "--lr", "0.05"];
+
+  test("--dry-run prints the resolved configuration and does nothing", () => {
+    const { status, stdout } = fettle(...search, "--max-macs", "60%", "--out", "dry", "--dry-run");
+    expect(status).toBe(0);
+    expect(json(stdout)).toMatchObject({
+      command: "nas",
+      budget: { kind: "macs", quantity: { kind: "percent", ratio: 0.6 } },
+      seed: 0,
+      recipe: { epochs: 4, lr: 0.05 },
+    });
+    expect(existsSync(join(dir, "dry"))).toBe(false);
+  });
+
+  test("a limit in MACs is met, and everything is in the run folder", () => {
+    const { status, stdout, stderr } = fettle(...search, "--max-macs", "60%", "--out", "macs", "--json");
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const result = json(stdout);
+    expect(result.card.constraints[0]).toMatchObject({ name: "macs", obtained: "counted", isMet: true });
+    expect(result.card.macs).toBe(result.card.constraints[0].value);
+    for (const file of ["model.onnx", "card.json", "policy.json", "space.json", "config.json", "events.jsonl"])
+      expect(existsSync(join(dir, "macs", file)), file).toBe(true);
+    expect(json(readFileSync(join(dir, "macs", "policy.json"), "utf8")).architecture).toHaveLength(2);
+    const again = json(fettle(...search, "--max-macs", "60%", "--out", "again", "--json").stdout);
+    expect(again.architecture).toEqual(result.architecture);
+    expect(again.card.accuracy).toEqual(result.card.accuracy);
+  });
+
+  test("a latency limit is measured on the exported file, and the exit code says whether it is met", () => {
+    const { status, stdout, stderr } = fettle(...search, "--max-latency", "90%", "--out", "latency");
+    expect(stdout).toMatch(/^found {4}k\d/);
+    expect(stdout).toMatch(/limit .* on cpu, (met|MISSED): .* \(measured\)/);
+    expect(stderr).toContain("of its networks are within");
+    const card = json(readFileSync(join(dir, "latency", "card.json"), "utf8"));
+    expect(status).toBe(card.constraints[0].isMet ? 0 : 4);
+  });
+
+  test("a limit that no network meets is refused before training, with the nearest that can be met", () => {
+    const { status, stderr } = fettle(...search, "--max-macs", "1K", "--out", "infeasible");
+    expect(stderr).toMatch(
+      /^(.*\n)*fettle: nas: macs must be at least .* MACs in the space tiny, got a limit of 1\.00 K MACs — raise it to .*\n$/,
+    );
+    expect(status).toBe(3);
+    expect(existsSync(join(dir, "infeasible"))).toBe(false);
+  });
+
+  test("Ctrl-C ends a search within seconds, with the best so far saved", async () => {
+    const args = [main, ...search, "--search-epochs", "5000", "--max-macs", "60%", "--out", "stopped"];
+    const child = spawn(process.execPath, args, { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    const started = new Promise<void>((resolve) => {
+      child.stderr.on("data", (chunk: Buffer) => {
+        stderr += chunk.toString();
+        if (stderr.includes("searching")) resolve();
+      });
+    });
+    const exit = new Promise<number | null>((resolve) => child.on("exit", resolve));
+    await started;
+    child.kill("SIGINT");
+    const giveUp = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    expect(await exit).toBe(4);
+    clearTimeout(giveUp);
+    expect(stderr).toContain("stopping and saving");
+    expect(existsSync(join(dir, "stopped", "model.onnx"))).toBe(true);
+    expect(existsSync(join(dir, "stopped", "policy.json"))).toBe(true);
+  });
+});
+
+test("doctor finds everything, devices lists this CPU", () => {
+  const doctor = fettle("doctor", "--json");
+  expect(json(doctor.stdout).filter(({ status }: { status: string }) => status === "fail")).toEqual([]);
+  expect(doctor.status).toBe(0);
+  expect(json(fettle("devices", "--json").stdout)[0]).toMatchObject({ device: "cpu", numbers: "measured" });
+});
+
+test("output that nobody reads to the end is no error", () => {
+  const { status, stderr } = spawnSync(
+    "bash",
+    ["-c", `set -o pipefail; "${process.execPath}" "${main}" inspect proxyless-gpu --json | head -n 1`],
+    { encoding: "utf8" },
+  );
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+});
