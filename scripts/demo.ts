@@ -23,7 +23,7 @@ const OUT = "runs/demo";
 const SEARCH_IMAGES = 20_000;
 const SEED = 0;
 /** Share of the space's most expensive network. */
-const BUDGET = 0.5;
+const BUDGET = 0.65;
 const recipe = { ...defaultRecipe, epochs: 5, lr: 0.1, weightDecay: 2e-4, augmentation: { crop: 2, flip: true }, seed: SEED };
 
 async function demo(): Promise<void> {

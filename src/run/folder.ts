@@ -1,9 +1,8 @@
 /** @file The folder of one run: resolved configuration, event log, artefacts. */
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
-import { AppError } from "../errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
-import { ensureDir, writeFileAtomic } from "../util/files.ts";
+import { ensureDir, storeError, writeFileAtomic } from "../util/files.ts";
 
 export interface RunFolder {
   readonly dir: string;
@@ -29,7 +28,7 @@ export function openRunFolder(dir: string, config: unknown, clock: Clock = syste
       try {
         appendFileSync(path("events.jsonl"), `${JSON.stringify({ time: clock.now().toISOString(), ...event })}\n`);
       } catch (error) {
-        throw new AppError("STORE", `write: ${path("events.jsonl")} must be writable, got ${(error as Error).message}`, { cause: error });
+        throw storeError(path("events.jsonl"), error);
       }
     },
   };

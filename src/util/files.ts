@@ -1,7 +1,6 @@
 /** @file Writing files so that nothing is lost. */
-import { mkdirSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import writeFile from "write-file-atomic";
 import { AppError } from "../errors.ts";
 
 const CAUSES: Readonly<Record<string, string>> = {
@@ -10,10 +9,12 @@ const CAUSES: Readonly<Record<string, string>> = {
   EACCES: "no permission — choose another folder",
   EPERM: "no permission — choose another folder",
   ENOTDIR: "a file where a folder is needed — choose another folder",
+  EEXIST: "a file where a folder is needed — choose another folder",
   EISDIR: "a folder where a file is needed — choose another name",
 };
 
-function storeError(path: string, error: unknown): AppError {
+/** An error of the file system as one line for the user. */
+export function storeError(path: string, error: unknown): AppError {
   const { code = "", message } = error as NodeJS.ErrnoException;
   return new AppError("STORE", `write: ${path} must be writable, got ${CAUSES[code] ?? message}`, { cause: error });
 }
@@ -29,14 +30,24 @@ export function ensureDir(path: string): void {
 
 /**
  * Replaces a file in one step (temporary file, fsync, rename): whoever reads it sees the old content or the new one, and a crash
- * leaves the old one.
+ * or a full disk leaves the old one. Our own because write-file-atomic 8 takes a short write of `writeSync`, which is what a disk
+ * gives that fills up, for a whole one.
  * @throws AppError STORE naming the path and the cause
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   ensureDir(dirname(path));
+  const temporary = `${path}.${process.pid}.tmp`;
   try {
-    writeFile.sync(path, typeof data === "string" ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+    const file = openSync(temporary, "w");
+    try {
+      writeFileSync(file, data);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
   } catch (error) {
+    rmSync(temporary, { force: true });
     throw storeError(path, error);
   }
 }
