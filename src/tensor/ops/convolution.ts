@@ -75,8 +75,8 @@ export function conv2d(
   return y;
 }
 
-/** Images that are clipped and convolved together should fit in the second-level caches. */
-const CHUNK_BYTES = 2 << 20;
+/** Images that are clipped and convolved together should stay in cache; 4 to 12 MB measured best with 1 MB of L2 per core and 32 MB of L3. */
+const CHUNK_BYTES = 8 << 20;
 
 /** Calls `work` for the whole batch, or, when `isChunked`, for runs of images with a plan for that many. */
 function eachChunk(

@@ -9,7 +9,8 @@
 import { ARG, PROP, QUERY, type WindowGeometry } from "../../onednn/api.ts";
 import { type Block, floats } from "../../onednn/memory.ts";
 import { type Layout, runtime } from "../../onednn/runtime.ts";
-import { boxLayout, copy } from "../layout.ts";
+import { boxLayout, copy, toLayout } from "../layout.ts";
+import { addInto } from "../tape.ts";
 import { activationLayout, empty, free, plainLayout, type Tensor, valuesOf } from "../tensor.ts";
 import type { ConvolutionOptions } from "./convolution-plan.ts";
 
@@ -67,6 +68,7 @@ export function createDepthwiseWeightGradient(
   };
   const full = chunk(images);
   const rest = n % images === 0 ? null : chunk(n % images);
+  if (rest && rest.weights !== full?.weights) return null;
   if (!full || engine.api.implementation(full.primitive.descriptor).includes("ref")) return null;
 
   const slackBytes = ((kh - TILE) * padded.w + (kw - TILE)) * block * 4;
@@ -89,14 +91,13 @@ export function createDepthwiseWeightGradient(
   const tileLayout = plainLayout([c, 1, 1, TILE, TILE]);
 
   return (xs, dys) => {
-    const result = empty(plainLayout(weight));
-    const into = valuesOf(result).fill(0);
+    const sums: Tensor[] = [];
     for (let first = 0; first < n; first += images) {
       const part = first + images <= n ? full : rest!;
       const memory = scratch(part);
       copy(xs, { ...xs, block: memory.source }, xBox(part, first), part.sourceBox);
       copy(dys, { ...dys, block: memory.gradient }, dyBox(part, first), part.gradientBox);
-      for (const { top, left } of tiles) {
+      for (const [t, { top, left }] of tiles.entries()) {
         const dw = empty(part.weights);
         const offset = (top * padded.w + left) * block * 4;
         engine.execute(
@@ -105,12 +106,20 @@ export function createDepthwiseWeightGradient(
           [ARG.diffDst, part.gradient, memory.gradient],
           [ARG.diffWeights, part.weights, dw.block],
         );
-        const tile = empty(tileLayout);
-        copy(dw, tile);
-        addTile(valuesOf(tile), into, c, kh, kw, top, left);
-        free(dw);
-        free(tile);
+        if (first === 0) sums.push(dw);
+        else {
+          addInto(sums[t]!, dw);
+          free(dw);
+        }
       }
+    }
+    const result = empty(plainLayout(weight));
+    const into = valuesOf(result).fill(0);
+    for (const [t, { top, left }] of tiles.entries()) {
+      const tile = toLayout(sums[t]!, tileLayout);
+      addTile(valuesOf(tile), into, c, kh, kw, top, left);
+      if (tile !== sums[t]) free(tile);
+      free(sums[t]!);
     }
     return result;
   };
