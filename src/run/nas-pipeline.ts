@@ -107,7 +107,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   });
   folder.writeJson("space.json", space);
   onNote(
-    `found ${summary}: ${formatCost(kind, found.cost)}${found.isArgmax ? "" : "; the most probable network of all would exceed the limit or was replaced to meet it"}`,
+    `found ${summary}: ${formatCost(kind, found.cost)}${found.isArgmax ? "" : " (the most probable choices alone would exceed the limit)"}`,
   );
 
   let training: ((done: number, message?: string) => void) | null = null;

@@ -17,7 +17,7 @@ export function createProgress(task: string, total: number, clock: Clock, onProg
   const started = clock.nowMs();
   return (done: number, message?: string): void => {
     const elapsed = clock.nowMs() - started;
-    const eta = done > 0 ? { etaMs: (elapsed / done) * (total - done) } : {};
+    const eta = done > 0 && elapsed > 0 ? { etaMs: (elapsed / done) * (total - done) } : {};
     onProgress?.({ task, done, total, ...eta, ...(message === undefined ? {} : { message }) });
   };
 }
