@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import { formatPercent } from "../util/units.ts";
-import { type CommonFlags, count, type DataFlags, examples, number, withData, withJson } from "./options.ts";
+import { type CommonFlags, count, type DataFlags, examples, loadOptions, number, withData, withJson } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
 interface EvaluateFlags extends DataFlags, CommonFlags {
@@ -49,12 +49,7 @@ export function registerEvaluate(program: Command): void {
       ]);
       const session = await createSession(path, { threads: flags.threads });
       const size = flags.size ?? (flags.data.startsWith("images:") && session.inputShape[2]! > 0 ? session.inputShape[2] : undefined);
-      const data = await loadData(flags.data, {
-        seed: flags.seed,
-        validationRatio: flags.validation,
-        ...(size ? { size } : {}),
-        ...(flags.limit ? { limit: flags.limit } : {}),
-      });
+      const data = await loadData(flags.data, loadOptions({ ...flags, ...(size === undefined ? {} : { size }) }));
       if (session.inputShape.slice(1).join() !== data.test.shape.join()) {
         throw new AppError(
           "CONFIG",

@@ -5,7 +5,7 @@ import type { CostLossName } from "../nas/losses.ts";
 import type { SearchMode } from "../nas/search.ts";
 import { formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import type { CommandContext } from "./main.ts";
-import { type CommonFlags, choice, count, type DataFlags, examples, number, withData, withRun } from "./options.ts";
+import { type CommonFlags, choice, count, type DataFlags, examples, loadOptions, number, withData, withRun } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 import { type RecipeFlags, recipeOf, withRecipe } from "./train.ts";
@@ -88,13 +88,7 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
     onWarning: (message) => note(`fettle: ${message}`),
     onProgress: bar.onProgress,
   });
-  const data = await loadData(flags.data, {
-    seed: flags.seed,
-    validationRatio: flags.validation,
-    ...(flags.size ? { size: flags.size } : {}),
-    ...(flags.limit ? { limit: flags.limit } : {}),
-    onProgress: (done, total) => bar.onProgress({ task: "reading images", done, total }),
-  });
+  const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
   const space = loadSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
   const result = await runNas({
     data,

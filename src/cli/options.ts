@@ -1,7 +1,8 @@
 /** @file Options that several commands share. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { dataForms } from "../data/forms.ts";
-import { AppError } from "../errors.ts";
+import type { LoadOptions } from "../data/load.ts";
+import type { OnProgress } from "../util/progress.ts";
 
 /** A parser for numbers in a range; commander turns its error into a usage error. */
 export function number({ min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, integer = false } = {}): (text: string) => number {
@@ -40,6 +41,17 @@ export function withData(command: Command): Command {
     .option("--limit <images>", "use at most this many training images", count);
 }
 
+/** What the data flags say to the loader. */
+export function loadOptions({ seed, validation, size, limit }: DataFlags, onProgress?: OnProgress): LoadOptions {
+  return {
+    seed,
+    validationRatio: validation,
+    ...(size === undefined ? {} : { size }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(onProgress ? { onProgress: (done, total) => onProgress({ task: "reading images", done, total }) } : {}),
+  };
+}
+
 export interface CommonFlags {
   readonly json?: true;
   readonly dryRun?: true;
@@ -57,8 +69,3 @@ export const choice = (flags: string, text: string, choices: readonly string[], 
   new Option(flags, text).choices([...choices]).default(fallback);
 
 export const examples = (lines: readonly string[]): string => `\nExamples:\n${lines.map((line) => `  $ fettle ${line}`).join("\n")}\n`;
-
-/** @throws AppError CONFIG */
-export function fail(message: string): never {
-  throw new AppError("CONFIG", message);
-}

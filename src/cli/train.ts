@@ -6,7 +6,7 @@ import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { formatBytes, formatMs, formatPercent } from "../util/units.ts";
 import type { CommandContext } from "./main.ts";
-import { type CommonFlags, choice, count, type DataFlags, examples, number, ratio, withData, withRun } from "./options.ts";
+import { type CommonFlags, choice, count, type DataFlags, examples, loadOptions, number, ratio, withData, withRun } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 
@@ -119,13 +119,7 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
   };
   if (flags.dryRun) return printJson(config);
   const bar = createProgressBar({ isQuiet: flags.json === true });
-  const data = await loadData(flags.data, {
-    seed: flags.seed,
-    validationRatio: flags.validation,
-    ...(flags.size ? { size: flags.size } : {}),
-    ...(flags.limit ? { limit: flags.limit } : {}),
-    onProgress: (done, total) => bar.onProgress({ task: "reading images", done, total }),
-  });
+  const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
   protect();
   let progress: ((done: number, message?: string) => void) | null = null;
   let latest = "";

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { createRng } from "../util/rng.ts";
 import { randomSet } from "./fixtures.ts";
-import { createImageSet, splitSet, subset } from "./image-set.ts";
+import { createImageSet, subset } from "./image-set.ts";
 import { channelStatistics } from "./normalisation.ts";
 
 const imageAt = (set: ReturnType<typeof randomSet>, i: number) => [...set.images.subarray(i * 192, (i + 1) * 192)];
@@ -21,15 +20,6 @@ describe("subset", () => {
     expect(() => subset(randomSet([0, 1]), [2])).toThrow("subset: indices must be in 0…1, got 2");
     expect(() => subset(randomSet([0, 1]), [-1])).toThrow("got -1");
   });
-});
-
-test("splitSet cuts off a part of every class and loses no image", () => {
-  const set = randomSet(Array.from({ length: 40 }, (_, i) => i % 4));
-  const [rest, part] = splitSet(set, 0.25, createRng(2));
-  expect([0, 1, 2, 3].map((k) => part.labels.filter((label) => label === k).length).reduce((a, b) => a + b)).toBe(10);
-  const images = [...Array.from({ length: 30 }, (_, i) => imageAt(rest, i)), ...Array.from({ length: 10 }, (_, i) => imageAt(part, i))];
-  const sorted = (all: number[][]) => all.map((image) => image.join()).sort();
-  expect(sorted(images)).toEqual(sorted(Array.from({ length: 40 }, (_, i) => imageAt(set, i))));
 });
 
 describe("channelStatistics", () => {

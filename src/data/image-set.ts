@@ -1,7 +1,5 @@
 /** @file Making image sets and taking parts of them. */
 import { AppError } from "../errors.ts";
-import type { Rng } from "../util/rng.ts";
-import { stratifiedSplit } from "./stratify.ts";
 import type { ImageSet, ImageShape } from "./types.ts";
 
 /** Bytes of one image of `shape`. */
@@ -32,16 +30,4 @@ export function subset(set: ImageSet, indices: ArrayLike<number>): ImageSet {
     part.images.set(set.images.subarray(index * size, (index + 1) * size), i * size);
   }
   return part;
-}
-
-/**
- * Cuts a random part of `ratio` · count images out of the set, every class in proportion (to within one image). Both keep the set's order.
- *
- * @param ratio in [0, 1)
- * @returns [rest, part]; a class never loses its last image to the part
- * @throws AppError CONFIG when the ratio is outside [0, 1)
- */
-export function splitSet(set: ImageSet, ratio: number, rng: Rng): [rest: ImageSet, part: ImageSet] {
-  const [rest, part] = stratifiedSplit(set.labels, ratio, rng);
-  return [subset(set, rest), subset(set, part)];
 }

@@ -6,7 +6,7 @@ import { AppError } from "../errors.ts";
 import { createRng } from "../util/rng.ts";
 import { batches } from "./batches.ts";
 import { randomSet } from "./fixtures.ts";
-import { createPrefetcher, type PrefetchOptions, prefetchBatches } from "./prefetch.ts";
+import { createPrefetcher, type PrefetchOptions } from "./prefetch.ts";
 import type { Batch } from "./types.ts";
 
 const set = randomSet(Array.from({ length: 43 }, (_, i) => i % 3));
@@ -46,10 +46,6 @@ test("a ring of two slots and a consumer that takes its time get the same batche
     all.push(copyOf(batch));
   }
   expect(all).toEqual(synchronously(0));
-});
-
-test("prefetchBatches is one epoch", async () => {
-  expect(await collect(prefetchBatches(set, { ...OPTIONS, epoch: 3 }))).toEqual(synchronously(3));
 });
 
 test("an epoch that was left early does not disturb the next", async () => {

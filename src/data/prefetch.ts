@@ -146,12 +146,3 @@ export function createPrefetcher(set: ImageSet, options: PrefetchOptions): Prefe
   };
   return { epoch: iterate, close, [Symbol.asyncDispose]: close };
 }
-
-/** The batches of one epoch from a thread of their own: `batches`, byte for byte. For several epochs use createPrefetcher. */
-export async function* prefetchBatches(
-  set: ImageSet,
-  { epoch, ...options }: PrefetchOptions & { readonly epoch: number },
-): AsyncGenerator<Batch> {
-  await using prefetcher = createPrefetcher(set, options);
-  yield* prefetcher.epoch(epoch);
-}

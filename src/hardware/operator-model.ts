@@ -25,23 +25,9 @@ function randomWeights(graph: Graph, rng: Rng): Map<string, Weight> {
 /** Copy `i` of the operator with parameters of its own. */
 function copyOf(node: Node, i: number, input: string): Node {
   const name = `copy${i}`;
-  if (node.op === "conv") {
-    return {
-      ...node,
-      name,
-      inputs: [input],
-      params: { weight: `${name}.weight`, bias: `${name}.bias` },
-      attrs: { ...node.attrs, hasBias: true },
-    };
-  }
-  if (node.op === "linear") {
-    return {
-      ...node,
-      name,
-      inputs: [input],
-      params: { weight: `${name}.weight`, bias: `${name}.bias` },
-      attrs: { ...node.attrs, hasBias: true },
-    };
+  if (node.op === "conv" || node.op === "linear") {
+    const params = { weight: `${name}.weight`, bias: `${name}.bias` };
+    return { ...node, name, inputs: [input], params, attrs: { ...node.attrs, hasBias: true } } as Node;
   }
   return { ...node, name, inputs: node.inputs.map(() => input), params: {} } as Node;
 }

@@ -142,10 +142,3 @@ export function runtime(): Runtime {
   current ??= createRuntime(loadLibrary());
   return current;
 }
-
-/** Loads a particular library instead of the first one found; must come before any tensor. */
-export function useLibrary(path: string): Runtime {
-  if (current) throw new AppError("INTERNAL", "internal: the engine is loaded already");
-  current = createRuntime(loadLibrary(path));
-  return current;
-}

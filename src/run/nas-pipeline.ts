@@ -4,7 +4,7 @@ import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
 import { costGraphs } from "../nas/cost-tables.ts";
 import type { SearchReport } from "../nas/search.ts";
-import { blocksOf, printArchitecture, summarise } from "../space/architecture.ts";
+import { blocksOf, printArchitecture, sizeOfSpace, summarise } from "../space/architecture.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph } from "../space/graphs.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -72,7 +72,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   const reach = requireFeasible(space, costs, limit);
   const limitText = formatCost(kind, limit);
   onNote(
-    `${space.name}: ${blocksOf(space).length} blocks, ${formatCost(kind, reach.minimum)} to ${formatCost(kind, reach.maximum)}; ${formatPercent(reach.share)} of its networks are within ${limitText}`,
+    `${space.name}: ${Number(sizeOfSpace(space)).toPrecision(2)} networks of ${blocksOf(space).length} blocks, ${formatCost(kind, reach.minimum)} to ${formatCost(kind, reach.maximum)}; ${formatPercent(reach.share)} of them are within ${limitText}`,
   );
   const folder = openRunFolder(dir, config, clock);
   options.onSearchStart?.();

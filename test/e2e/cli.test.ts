@@ -185,7 +185,7 @@ describe("nas", () => {
     const { status, stdout, stderr } = fettle(...search, "--max-latency", "90%", "--out", "latency");
     expect(stdout).toMatch(/^found {4}k\d/);
     expect(stdout).toMatch(/limit .* on cpu, (met|MISSED): .* \(measured\)/);
-    expect(stderr).toContain("of its networks are within");
+    expect(stderr).toContain("of them are within");
     const card = json(readFileSync(join(dir, "latency", "card.json"), "utf8"));
     expect(status).toBe(card.constraints[0].isMet ? 0 : 4);
   });
