@@ -70,8 +70,9 @@ describe("what belongs in one place only", () => {
   test("time and chance are arguments", () =>
     expect(uses(/Math\.random|Date\.now|new Date\(|performance\.now/, "util/clock.ts")).toEqual([]));
   test("printing is the command line's", () => expect(uses(/console\.|process\.(stdout|stderr)/, "cli/")).toEqual([]));
-  // a conda environment is found through its variable alone
-  test("environment variables are the command line's", () => expect(uses(/process\.env/, "cli/", "onednn/library.ts")).toEqual([]));
+  // a conda environment is found through its variable alone, and so is ONNX Runtime told to send nothing
+  test("environment variables are the command line's", () =>
+    expect(uses(/process\.env/, "cli/", "onednn/library.ts", "onnx/no-telemetry.ts")).toEqual([]));
   test("exits are the command line's", () => expect(uses(/process\.exit/, "cli/")).toEqual([]));
 });
 

@@ -1,4 +1,5 @@
 /** @file Running ONNX files in ONNX Runtime, the runtime they are deployed with. */
+import "./no-telemetry.ts";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { AppError } from "../errors.ts";
 

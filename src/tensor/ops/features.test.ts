@@ -4,7 +4,8 @@ import { checkOp, expectClose } from "../../../test/reference/engine.ts";
 import * as reference from "../../../test/reference/ops.ts";
 import { createRng } from "../../util/rng.ts";
 import { toArray } from "../layout.ts";
-import { createScope, fromArray } from "../tensor.ts";
+import { createTape } from "../tape.ts";
+import { createParameter, createScope, freeParameter, fromArray, valuesOf } from "../tensor.ts";
 import { relu } from "./activation.ts";
 import { dropout, flatten, linear, reshape, softmax } from "./features.ts";
 
@@ -73,13 +74,24 @@ test("softmax", () => {
   });
 });
 
-test("dropout keeps the mean, zeroes its share, and gives gradients to what it kept", () => {
-  using _scope = createScope();
-  const x = fromArray([1, 10_000], new Float32Array(10_000).fill(1));
-  const y = toArray(dropout(null, x, 0.3, createRng(5)));
-  const zeroed = y.filter((v) => v === 0).length;
-  expect(zeroed / y.length).toBeCloseTo(0.3, 1);
-  expectClose([...new Set(y)].sort(), [0, 1 / 0.7], "values");
+test("dropout zeroes its share, keeps the mean, and gives gradients to what it kept", () => {
+  const count = 10_000;
+  const leaf = createParameter([1, count], new Float32Array(count).fill(1));
+  {
+    using _scope = createScope();
+    const tape = createTape();
+    const y = dropout(tape, leaf, 0.3, createRng(5));
+    const kept = toArray(y);
+    expect(kept.filter((v) => v === 0).length / count).toBeCloseTo(0.3, 1);
+    expectClose([...new Set(kept)].sort(), [0, 1 / 0.7], "values");
+    tape.backward(new Map([[y, fromArray([1, count], new Float32Array(count).fill(2))]]));
+    expectClose(
+      valuesOf(leaf.gradient!.tensor),
+      kept.map((v) => 2 * v),
+      "gradient",
+    );
+  }
+  freeParameter(leaf);
 });
 
 test("says which shapes do not fit", () => {
