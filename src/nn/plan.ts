@@ -1,13 +1,15 @@
 /** @file What running a graph can save: fused batch norm + ReLU, activations in place, memory freed at the last use. */
-import type { Graph, Node, OpAttrs, OpType } from "../graph/types.ts";
+import type { Graph, Node, NodeOf, OpAttrs, OpType } from "../graph/types.ts";
 
 export interface NodePlan {
   /** A batchNorm that also applies the ReLU that follows it. */
   readonly fusesRelu: boolean;
-  /** A relu that its batchNorm has applied already, or a clip that the convolution after it will apply. */
+  /** A relu that its batchNorm has applied already, a clip or a convolution that the node after it will apply. */
   readonly isFusedAway: boolean;
   /** Bounds by which a convolution clips its input, in place of a clip node before it. */
   readonly clipInput: OpAttrs["clip"] | null;
+  /** A widening 1×1 convolution that this batchNorm may compute together with itself. */
+  readonly convolution: NodeOf<"conv"> | null;
   /** An activation that may overwrite its input. */
   readonly inPlace: boolean;
   /** Values that nobody reads after this node. */
@@ -51,6 +53,13 @@ export function planOf(graph: Graph): readonly NodePlan[] {
   return plan;
 }
 
+/** 1×1, stride 1, dense, without padding or bias. */
+function isPointwise({ attrs }: NodeOf<"conv">): boolean {
+  const { kernel, stride, groups, hasBias, padding } = attrs;
+  const isPadded = padding.top + padding.left + padding.bottom + padding.right > 0;
+  return kernel[0] * kernel[1] * stride[0] * stride[1] * groups === 1 && !hasBias && !isPadded;
+}
+
 function makePlan(graph: Graph): NodePlan[] {
   const readers = new Map<string, Node[]>();
   const lastUse = new Map<string, number>();
@@ -71,14 +80,20 @@ function makePlan(graph: Graph): NodePlan[] {
     return producer !== undefined && RESULT_UNUSED[producer.op] && onlyReader(producer.name) === node;
   };
   const isLeftToConv = (node: Node | undefined) => node?.op === "clip" && mayOverwrite(node) && onlyReader(node.name)?.op === "conv";
+  const fusable = (norm: Node | undefined): NodeOf<"conv"> | null => {
+    const conv = norm?.op === "batchNorm" ? producerOf(norm) : undefined;
+    const isAlone = conv?.op === "conv" && isPointwise(conv) && onlyReader(conv.name) === norm && !isLeftToConv(producerOf(conv));
+    return isAlone && !fusesRelu(norm, onlyReader(norm!.name)) ? conv : null;
+  };
   return graph.nodes.map((node, i) => {
     const producer = producerOf(node);
     const isReluDone = node.op === "relu" && producer !== undefined && onlyReader(producer.name) === node && fusesRelu(producer, node);
-    const isFusedAway = isReluDone || isLeftToConv(node);
+    const isFusedAway = isReluDone || isLeftToConv(node) || (node.op === "conv" && fusable(onlyReader(node.name) ?? undefined) === node);
     return {
       fusesRelu: fusesRelu(node, onlyReader(node.name)),
       isFusedAway,
       clipInput: node.op === "conv" && producer?.op === "clip" && isLeftToConv(producer) ? producer.attrs : null,
+      convolution: fusable(node),
       inPlace: !isFusedAway && IN_PLACE.has(node.op) && mayOverwrite(node),
       dying: [...new Set(node.inputs)].filter((name) => lastUse.get(name) === i && name !== graph.output),
     };

@@ -6,6 +6,7 @@ import { batchNorm } from "../tensor/ops/batch-norm.ts";
 import { add, concat, mul, padChannels } from "../tensor/ops/combine.ts";
 import { conv2d } from "../tensor/ops/convolution.ts";
 import { dropout, flatten, linear, reshape, softmax } from "../tensor/ops/features.ts";
+import { isFusionWorthwhile, pointwiseNorm } from "../tensor/ops/pointwise-norm.ts";
 import { averagePool, globalAveragePool, maxPool } from "../tensor/ops/pooling.ts";
 import type { Tape } from "../tensor/tape.ts";
 import { free, type Tensor } from "../tensor/tensor.ts";
@@ -27,6 +28,7 @@ interface Call<K extends OpType> {
   readonly inputs: readonly Tensor[];
   readonly plan: NodePlan;
   readonly options: RunOptions;
+  readonly params: ParameterStore;
   param(role: ParamRole): Tensor;
 }
 type Kernel<K extends OpType> = (call: Call<K>) => Tensor;
@@ -34,18 +36,19 @@ type Kernel<K extends OpType> = (call: Call<K>) => Tensor;
 const kernels: { [K in OpType]: Kernel<K> } = {
   conv: ({ node, inputs: [x], options, param, plan }) =>
     conv2d(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null, node.attrs, plan.clipInput),
-  batchNorm: ({ node, inputs: [x], options, param, plan }) =>
-    batchNorm(
-      options.tape,
-      x!,
-      { scale: param("scale"), shift: param("shift"), mean: param("mean"), variance: param("variance") },
-      {
-        ...node.attrs,
-        useBatchStatistics: options.mode !== "eval",
-        updateRunning: options.mode === "train",
-        fuseRelu: plan.fusesRelu,
-      },
-    ),
+  batchNorm: ({ node, inputs: [x], options, param, params, plan }) => {
+    const state = { scale: param("scale"), shift: param("shift"), mean: param("mean"), variance: param("variance") };
+    const useBatchStatistics = options.mode !== "eval";
+    const normOptions = { ...node.attrs, useBatchStatistics, updateRunning: options.mode === "train", fuseRelu: plan.fusesRelu };
+    if (!plan.convolution) return batchNorm(options.tape, x!, state, normOptions);
+    const weight = params.get(plan.convolution.params.weight!);
+    if (useBatchStatistics && isFusionWorthwhile(x!.shape, weight.shape))
+      return pointwiseNorm(options.tape, x!, weight, state, normOptions);
+    const y = conv2d(options.tape, x!, weight, null, plan.convolution.attrs);
+    const normalised = batchNorm(options.tape, y, state, normOptions);
+    if (!options.tape) free(y);
+    return normalised;
+  },
   relu: ({ inputs: [x], options, plan }) => activation.relu(options.tape, x!, plan),
   clip: ({ node, inputs: [x], options, plan }) => activation.clip(options.tape, x!, node.attrs.min, node.attrs.max, plan),
   leakyRelu: ({ node, inputs: [x], options, plan }) => activation.leakyRelu(options.tape, x!, node.attrs.slope, plan),
@@ -87,7 +90,7 @@ export function run(graph: Graph, params: ParameterStore, x: Tensor, options: Ru
   for (const [i, node] of graph.nodes.entries()) {
     const nodePlan = plan[i]!;
     const inputs = node.inputs.map((name) => values.get(name)!);
-    const call = { node, inputs, plan: nodePlan, options, param: (role: ParamRole) => params.get(node.params[role]!) };
+    const call = { node, inputs, plan: nodePlan, options, params, param: (role: ParamRole) => params.get(node.params[role]!) };
     const y = nodePlan.isFusedAway ? inputs[0]! : (kernels[node.op] as Kernel<OpType>)(call as Call<OpType>);
     keep(node.name, y);
     if (options.tape) continue;

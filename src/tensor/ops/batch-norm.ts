@@ -77,7 +77,7 @@ export function batchNorm(tape: Tape | null, x: Tensor, state: BatchNormState, o
     ...(workspace ? [[ARG.workspace, workspace.layout, workspace.block] as const] : []),
   );
   if (useBatchStatistics && options.updateRunning)
-    updateRunning(state, mean, variance, x.shape[0]! * x.shape[2]! * x.shape[3]!, options.momentum);
+    updateRunning(state, valuesOf(mean), valuesOf(variance), x.shape[0]! * x.shape[2]! * x.shape[3]!, options.momentum);
 
   const own = [...(useBatchStatistics ? [mean, variance] : []), ...(workspace ? [workspace] : []), ...(src === x ? [] : [src])];
   if (!tape || !y.requiresGrad) {
@@ -118,12 +118,19 @@ export function batchNorm(tape: Tape | null, x: Tensor, state: BatchNormState, o
   return y;
 }
 
-function updateRunning(state: BatchNormState, mean: Tensor, variance: Tensor, count: number, momentum: number): void {
+/** Moves the running statistics towards a batch's mean [C] and biased variance [C] of `count` values per channel. */
+export function updateRunning(
+  state: BatchNormState,
+  mean: ArrayLike<number>,
+  variance: ArrayLike<number>,
+  count: number,
+  momentum: number,
+): void {
   const unbiased = count > 1 ? count / (count - 1) : 1;
-  blend(valuesOf(state.mean), valuesOf(mean), momentum, 1);
-  blend(valuesOf(state.variance), valuesOf(variance), momentum, unbiased);
+  blend(valuesOf(state.mean), mean, momentum, 1);
+  blend(valuesOf(state.variance), variance, momentum, unbiased);
 }
 
-function blend(running: Float32Array, batch: Float32Array, momentum: number, factor: number): void {
+function blend(running: Float32Array, batch: ArrayLike<number>, momentum: number, factor: number): void {
   for (let i = 0; i < running.length; i++) running[i] = (1 - momentum) * running[i]! + momentum * factor * batch[i]!;
 }
