@@ -10,6 +10,8 @@ export interface NodePlan {
   readonly clipInput: OpAttrs["clip"] | null;
   /** A widening 1×1 convolution that this batchNorm may compute together with itself. */
   readonly convolution: NodeOf<"conv"> | null;
+  /** Bounds by which that convolution may clip the result at once, for the clip after this batchNorm. */
+  readonly clipOutput: OpAttrs["clip"] | null;
   /** An activation that may overwrite its input. */
   readonly inPlace: boolean;
   /** Values that nobody reads after this node. */
@@ -85,6 +87,10 @@ function makePlan(graph: Graph): NodePlan[] {
     const isAlone = conv?.op === "conv" && isPointwise(conv) && onlyReader(conv.name) === norm && !isLeftToConv(producerOf(conv));
     return isAlone && !fusesRelu(norm, onlyReader(norm!.name)) ? conv : null;
   };
+  const clipAfter = (norm: Node): OpAttrs["clip"] | null => {
+    const reader = fusable(norm) ? onlyReader(norm.name) : null;
+    return reader?.op === "clip" && isLeftToConv(reader) ? reader.attrs : null;
+  };
   return graph.nodes.map((node, i) => {
     const producer = producerOf(node);
     const isReluDone = node.op === "relu" && producer !== undefined && onlyReader(producer.name) === node && fusesRelu(producer, node);
@@ -94,6 +100,7 @@ function makePlan(graph: Graph): NodePlan[] {
       isFusedAway,
       clipInput: node.op === "conv" && producer?.op === "clip" && isLeftToConv(producer) ? producer.attrs : null,
       convolution: fusable(node),
+      clipOutput: clipAfter(node),
       inPlace: !isFusedAway && IN_PLACE.has(node.op) && mayOverwrite(node),
       dying: [...new Set(node.inputs)].filter((name) => lastUse.get(name) === i && name !== graph.output),
     };

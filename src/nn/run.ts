@@ -29,21 +29,28 @@ interface Call<K extends OpType> {
   readonly plan: NodePlan;
   readonly options: RunOptions;
   readonly params: ParameterStore;
+  /** Results that were clipped by the op that made them, ahead of the clip node. */
+  readonly clipped: Set<Tensor>;
   param(role: ParamRole): Tensor;
 }
 type Kernel<K extends OpType> = (call: Call<K>) => Tensor;
 
 const kernels: { [K in OpType]: Kernel<K> } = {
-  conv: ({ node, inputs: [x], options, param, plan }) =>
-    conv2d(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null, node.attrs, plan.clipInput),
-  batchNorm: ({ node, inputs: [x], options, param, params, plan }) => {
+  conv: ({ node, inputs: [x], options, param, plan, clipped }) => {
+    const clip = plan.clipInput && { ...plan.clipInput, isDone: clipped.has(x!) };
+    return conv2d(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null, node.attrs, clip);
+  },
+  batchNorm: ({ node, inputs: [x], options, param, params, plan, clipped }) => {
     const state = { scale: param("scale"), shift: param("shift"), mean: param("mean"), variance: param("variance") };
     const useBatchStatistics = options.mode !== "eval";
     const normOptions = { ...node.attrs, useBatchStatistics, updateRunning: options.mode === "train", fuseRelu: plan.fusesRelu };
     if (!plan.convolution) return batchNorm(options.tape, x!, state, normOptions);
     const weight = params.get(plan.convolution.params.weight!);
-    if (useBatchStatistics && isFusionWorthwhile(x!.shape, weight.shape))
-      return pointwiseNorm(options.tape, x!, weight, state, normOptions);
+    if (useBatchStatistics && isFusionWorthwhile(x!.shape, weight.shape)) {
+      const fused = pointwiseNorm(options.tape, x!, weight, state, normOptions, plan.clipOutput);
+      if (plan.clipOutput) clipped.add(fused);
+      return fused;
+    }
     const y = conv2d(options.tape, x!, weight, null, plan.convolution.attrs);
     const normalised = batchNorm(options.tape, y, state, normOptions);
     if (!options.tape) free(y);
@@ -83,6 +90,7 @@ export function run(graph: Graph, params: ParameterStore, x: Tensor, options: Ru
   const plan = planOf(graph);
   const values = new Map<string, Tensor>([[graph.input.name, x]]);
   const uses = new Map<Tensor, number>();
+  const clipped = new Set<Tensor>();
   const keep = (name: string, tensor: Tensor) => {
     values.set(name, tensor);
     uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
@@ -90,7 +98,7 @@ export function run(graph: Graph, params: ParameterStore, x: Tensor, options: Ru
   for (const [i, node] of graph.nodes.entries()) {
     const nodePlan = plan[i]!;
     const inputs = node.inputs.map((name) => values.get(name)!);
-    const call = { node, inputs, plan: nodePlan, options, params, param: (role: ParamRole) => params.get(node.params[role]!) };
+    const call = { node, inputs, plan: nodePlan, options, params, clipped, param: (role: ParamRole) => params.get(node.params[role]!) };
     const y = nodePlan.isFusedAway ? inputs[0]! : (kernels[node.op] as Kernel<OpType>)(call as Call<OpType>);
     keep(node.name, y);
     if (options.tape) continue;

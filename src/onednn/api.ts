@@ -73,7 +73,19 @@ export interface Api {
   destroyMemory(memory: Handle): void;
   execute(primitive: Handle, count: number, args: BigUint64Array): void;
 
-  convForward(algorithm: ConvAlgorithm, prop: number, src: Desc, weights: Desc, bias: Desc, dst: Desc, g: WindowGeometry): Handle;
+  /** `attributes` 0 for none. */
+  convForward(
+    algorithm: ConvAlgorithm,
+    prop: number,
+    src: Desc,
+    weights: Desc,
+    bias: Desc,
+    dst: Desc,
+    g: WindowGeometry,
+    attributes?: Handle,
+  ): Handle;
+  /** Attributes of an operation that clips its result before it is written. */
+  clipAttributes(min: number, max: number): Handle;
   convBackwardData(algorithm: ConvAlgorithm, diffSrc: Desc, weights: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
   convBackwardWeights(
     algorithm: ConvAlgorithm,

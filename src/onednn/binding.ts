@@ -26,6 +26,8 @@ export interface Binding {
   /** Runs a function whose first parameter is an out pointer; 0 when oneDNN says "unimplemented". */
   readonly create: (f: NativeFunction, what: string, ...args: unknown[]) => Handle;
   readonly engine: Handle;
+  /** Attributes with one post-operation, which `append` adds to the handle of a list. */
+  readonly attributes: (append: (postOps: Handle) => unknown) => Handle;
   readonly shared: Pick<Api, "queryDesc" | "implementation" | "primitive" | "memory" | "destroyMemory" | "execute" | "sgemm">;
 }
 
@@ -62,6 +64,10 @@ export function bind(library: NativeLibrary): Binding {
     "char ta, char tb, int64_t m, int64_t n, int64_t k, float alpha, size_t a, int64_t lda, size_t b, int64_t ldb, float beta, size_t c, int64_t ldc",
   );
 
+  const attributesCreate = declare("dnnl_primitive_attr_create", "void *attr");
+  const postOpsCreate = declare("dnnl_post_ops_create", "void *postOps");
+  const setPostOps = declare("dnnl_primitive_attr_set_post_ops", "size_t attr, size_t postOps");
+
   const engine = create(engineCreate, "creating the CPU engine", CPU_ENGINE, 0);
   const stream = create(streamCreate, "creating the stream", engine, IN_ORDER_STREAM);
   const T = "T".charCodeAt(0);
@@ -70,6 +76,13 @@ export function bind(library: NativeLibrary): Binding {
     declare,
     create,
     engine,
+    attributes: (append) => {
+      const postOps = create(postOpsCreate, "creating post-operations");
+      check(append(postOps), "adding a post-operation");
+      const attributes = create(attributesCreate, "creating attributes");
+      check(setPostOps(attributes, postOps), "setting post-operations");
+      return attributes;
+    },
     shared: {
       queryDesc: (pd, what, index = 0) => Number(queryMd(pd, what, index)) as Desc,
       implementation: (pd) => {

@@ -13,7 +13,7 @@ const USE_SCALE_AND_SHIFT = 0x8 | 0x10;
 const normFlags = ({ globalStats, fuseRelu }: NormFlags) => USE_SCALE_AND_SHIFT | (globalStats ? 1 : 0) | (fuseRelu ? 4 : 0);
 
 export function createApi(library: NativeLibrary): Api {
-  const { declare, create, engine, shared } = bind(library);
+  const { declare, create, engine, attributes, shared } = bind(library);
   const calloc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6").func("size_t calloc(size_t n, size_t size)");
   const md = () => Number(calloc(1, MEMORY_DESC_BYTES));
 
@@ -52,18 +52,19 @@ export function createApi(library: NativeLibrary): Api {
   const initPoolForward = declare("dnnl_pooling_v2_forward_desc_init", `void *d, int prop, int alg, size_t src, size_t dst, ${pool}`);
   const initPoolBackward = declare("dnnl_pooling_v2_backward_desc_init", `void *d, int alg, size_t src, size_t dst, ${pool}`);
   const initBinary = declare("dnnl_binary_desc_init", "void *d, int alg, size_t a, size_t b, size_t dst");
+  const appendEltwise = declare("dnnl_post_ops_append_eltwise", "size_t postOps, float scale, int alg, float alpha, float beta");
   const reorder = declare(
     "dnnl_reorder_primitive_desc_create",
     "void *pd, size_t src, size_t srcEngine, size_t dst, size_t dstEngine, size_t attr",
   );
 
   /** Fills an operation descriptor and asks for a primitive descriptor of it. */
-  const describe = (what: string, init: NativeFunction, args: readonly unknown[], hint: Handle = 0): Handle => {
+  const describe = (what: string, init: NativeFunction, args: readonly unknown[], hint: Handle = 0, attr: Handle = 0): Handle => {
     const op = new Uint8Array(OP_DESC_BYTES);
     const status = init(op, ...args);
     if (status === 3) return 0;
     check(status, `describing ${what}`);
-    return create(pdCreate, `preparing ${what}`, op, 0, engine, hint);
+    return create(pdCreate, `preparing ${what}`, op, attr, engine, hint);
   };
 
   return {
@@ -81,8 +82,9 @@ export function createApi(library: NativeLibrary): Api {
     },
     descBytes: (desc) => Number(getSize(desc)),
     descEqual: (a, b) => equal(a, b) === 1,
-    convForward: (algorithm, prop, src, weights, bias, dst, g) =>
-      describe("a convolution", initConvForward, [prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)]),
+    convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
+      describe("a convolution", initConvForward, [prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)], 0, attr),
+    clipAttributes: (min, max) => attributes((postOps) => appendEltwise(postOps, 1, ELTWISE.clip, min, max)),
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
       describe("a convolution's data gradient", initConvData, [CONVOLUTION[algorithm], src, weights, dst, ...windowArgs(g)], hint),
     convBackwardWeights: (algorithm, src, weights, bias, dst, g, hint) =>

@@ -33,7 +33,7 @@ const poolArgs = (g: PoolGeometry) => [
 ];
 
 export function createApi(library: NativeLibrary): Api {
-  const { declare, create, engine, shared } = bind(library);
+  const { declare, create, engine, attributes, shared } = bind(library);
   const byTag = declare("dnnl_memory_desc_create_with_tag", "void *md, int ndims, const void *dims, int type, int tag");
   const submemory = declare("dnnl_memory_desc_create_submemory", "void *md, size_t parent, const void *dims, const void *offsets");
   const getSize = declare("dnnl_memory_desc_get_size", "size_t md", "size_t");
@@ -80,6 +80,7 @@ export function createApi(library: NativeLibrary): Api {
     "dnnl_binary_primitive_desc_create",
     "void *pd, size_t engine, int alg, size_t a, size_t b, size_t dst, size_t attr",
   );
+  const appendEltwise = declare("dnnl_post_ops_append_eltwise", "size_t postOps, int alg, float alpha, float beta");
   const reorder = declare(
     "dnnl_reorder_primitive_desc_create",
     "void *pd, size_t src, size_t srcEngine, size_t dst, size_t dstEngine, size_t attr",
@@ -97,8 +98,9 @@ export function createApi(library: NativeLibrary): Api {
     submemory: (parent, dims, offsets) => (submemory(out, parent, int64s(dims), int64s(offsets)) === 0 ? Number(out[0]) : 0),
     descBytes: (desc) => Number(getSize(desc)),
     descEqual: (a, b) => equal(a, b) === 1,
-    convForward: (algorithm, prop, src, weights, bias, dst, g) =>
-      create(convForward, "preparing a convolution", engine, prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), 0),
+    convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
+      create(convForward, "preparing a convolution", engine, prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), attr),
+    clipAttributes: (min, max) => attributes((postOps) => appendEltwise(postOps, ELTWISE.clip, min, max)),
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
       create(
         convData,

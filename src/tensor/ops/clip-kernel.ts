@@ -8,6 +8,11 @@ export interface ClipBounds {
   readonly max: number;
 }
 
+/** A clip that a convolution applies to its input, unless the op before has: its gradient is the convolution's in either case. */
+export interface InputClip extends ClipBounds {
+  readonly isDone: boolean;
+}
+
 function kernels(layout: Layout, { min, max }: ClipBounds) {
   const engine = runtime();
   return engine.cached(`clip|${layout.id}|${min}|${max}`, () => {

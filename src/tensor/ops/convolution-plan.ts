@@ -3,6 +3,7 @@ import { assertShape } from "../../errors.ts";
 import { type Handle, PROP, QUERY, type WindowGeometry } from "../../onednn/api.ts";
 import { type Layout, type Primitive, runtime } from "../../onednn/runtime.ts";
 import { activationLayout, describe, plainLayout } from "../tensor.ts";
+import type { ClipBounds } from "./clip-kernel.ts";
 
 export interface ConvolutionOptions {
   readonly stride: readonly [number, number];
@@ -96,16 +97,25 @@ function compile(
   return { primitive, src, weights: engine.adopt(api.queryDesc(descriptor, queries[1]), weightDims), dst };
 }
 
+export interface ConvolutionKind {
+  readonly hasBias: boolean;
+  readonly isTraining: boolean;
+  /** Bounds by which the result is clipped before it is written; gradients are those of the unclipped result. */
+  readonly clip?: ClipBounds | null;
+}
+
 /** The plan for a geometry, made once per process. */
 export function convolutionPlan(
   x: readonly number[],
   weight: readonly number[],
   options: ConvolutionOptions,
-  { hasBias, isTraining }: { hasBias: boolean; isTraining: boolean },
+  kind: ConvolutionKind,
 ): ConvolutionPlan {
   const { top, left, bottom, right } = options.padding;
-  const key = `conv|${x}|${weight}|${options.stride}|${top},${left},${bottom},${right}|${options.dilation}|${options.groups}|${hasBias}|${isTraining}`;
-  return runtime().cached(key, () => makePlan(key, x, weight, options, hasBias, isTraining));
+  const { hasBias, isTraining, clip } = kind;
+  const window = `${options.stride}|${top},${left},${bottom},${right}|${options.dilation}`;
+  const key = `conv|${x}|${weight}|${window}|${options.groups}|${hasBias}|${isTraining}|${clip ? `${clip.min},${clip.max}` : ""}`;
+  return runtime().cached(key, () => makePlan(key, x, weight, options, kind));
 }
 
 function makePlan(
@@ -113,8 +123,7 @@ function makePlan(
   x: readonly number[],
   weight: readonly number[],
   o: ConvolutionOptions,
-  hasBias: boolean,
-  isTraining: boolean,
+  { hasBias, isTraining, clip }: ConvolutionKind,
 ): ConvolutionPlan {
   const engine = runtime();
   const { api } = engine;
@@ -133,11 +142,12 @@ function makePlan(
   const algorithm = isTraining && isWinogradFaster(weight, o) ? "auto" : "direct";
   const bias = hasBias ? engine.layout([out], "a") : null;
   const prop = isTraining ? PROP.training : PROP.inference;
+  const attributes = clip ? engine.cached(`clip-attributes|${clip.min}|${clip.max}`, () => api.clipAttributes(clip.min, clip.max)) : 0;
   const forward = compile(
     "a convolution",
     ends,
     weightDims,
-    (src, w, dst) => api.convForward(algorithm, prop, src, w, bias?.desc ?? 0, dst, g),
+    (src, w, dst) => api.convForward(algorithm, prop, src, w, bias?.desc ?? 0, dst, g, attributes),
     [QUERY.src, QUERY.weights, QUERY.dst],
   );
   const hint = forward.primitive.descriptor;

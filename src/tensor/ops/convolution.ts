@@ -6,7 +6,7 @@ import { type Layout, runtime } from "../../onednn/runtime.ts";
 import { toLayout } from "../layout.ts";
 import type { Tape } from "../tape.ts";
 import { activationLayout, describe, empty, free, plainLayout, type Tensor } from "../tensor.ts";
-import { type ClipBounds, clipBackwardInto, clipInto } from "./clip-kernel.ts";
+import { type ClipBounds, clipBackwardInto, clipInto, type InputClip } from "./clip-kernel.ts";
 import {
   type ConvolutionKernel,
   type ConvolutionOptions,
@@ -33,7 +33,7 @@ export function conv2d(
   weight: Tensor,
   bias: Tensor | null,
   options: ConvolutionOptions,
-  clipInput: ClipBounds | null = null,
+  clipInput: InputClip | null = null,
 ): Tensor {
   const shape = convolutionShape(x.shape, weight.shape, options);
   assertShape(
@@ -46,9 +46,10 @@ export function conv2d(
   const src = toLayout(x, forward.src);
   const weights = reordered(weight, plan, forward.weights);
   const dst = empty(forward.dst, { requiresGrad: tape !== null && (x.requiresGrad || weight.requiresGrad) });
-  eachChunk(plan, x.shape, weight.shape, options, kind, clipInput !== null, (part, first) => {
+  const clipsNow = clipInput !== null && !clipInput.isDone;
+  eachChunk(plan, x.shape, weight.shape, options, kind, clipsNow, (part, first) => {
     const from = slice(src, first, part.forward.src);
-    if (clipInput) clipInto(part.forward.src, from, clipInput);
+    if (clipsNow) clipInto(part.forward.src, from, clipInput);
     const to = slice(dst, first, part.forward.dst);
     const { primitive } = part.forward;
     const args = [[ARG.src, part.forward.src, from] as const, [ARG.weights, forward.weights, weights.block] as const];

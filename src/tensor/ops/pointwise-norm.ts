@@ -12,7 +12,9 @@ import { toActivation, toLayout } from "../layout.ts";
 import { addInto, type Tape } from "../tape.ts";
 import { empty, free, plainLayout, type Tensor, valuesOf } from "../tensor.ts";
 import { type BatchNormOptions, type BatchNormState, updateRunning } from "./batch-norm.ts";
+import type { ClipBounds } from "./clip-kernel.ts";
 import { type ConvolutionOptions, type ConvolutionPlan, convolutionPlan } from "./convolution-plan.ts";
+import { globalAveragePool } from "./pooling.ts";
 
 const POINTWISE: ConvolutionOptions = { stride: [1, 1], padding: { top: 0, left: 0, bottom: 0, right: 0 }, dilation: [1, 1], groups: 1 };
 /** Fewer pixels than this, or a covariance larger than this, and the plain way is as fast. */
@@ -25,20 +27,20 @@ export function isFusionWorthwhile([n, i, h, w]: readonly number[], [o]: readonl
   return n! * h! * w! >= FEWEST_PIXELS && i! <= MOST_INPUTS && o! >= LEAST_EXPANSION * i!;
 }
 
-const planFor = (x: readonly number[], outputs: number) =>
-  convolutionPlan(x, [outputs, x[1]!, 1, 1], POINTWISE, { hasBias: true, isTraining: true });
+const planFor = (x: readonly number[], outputs: number, clip: ClipBounds | null = null) =>
+  convolutionPlan(x, [outputs, x[1]!, 1, 1], POINTWISE, { hasBias: true, isTraining: true, clip });
 
-/** Σ dy·xᵀ [O, I] and Σ dy [O] over N, H, W: a convolution's gradients by weight and bias, row-major. */
-function outerSums(plan: ConvolutionPlan, x: Tensor, dy: Tensor): { products: Tensor; sums: Tensor } {
+/** Σ dy·xᵀ [O, I, 1, 1] over N, H, W: a convolution's weight gradient, row-major. */
+function outerProducts(x: Tensor, dy: Tensor): Tensor {
+  const weight = [dy.shape[1]!, x.shape[1]!, 1, 1];
+  const plan = convolutionPlan(x.shape, weight, POINTWISE, { hasBias: false, isTraining: true });
   const kernel = plan.weightGradient();
-  const [src, dst] = [toLayout(x, kernel.src), toLayout(dy, kernel.dst)];
-  const [blocked, sums] = [empty(kernel.weights), empty(plan.bias!)];
+  const [src, dst, blocked] = [toLayout(x, kernel.src), toLayout(dy, kernel.dst), empty(kernel.weights)];
   runtime().execute(
     kernel.primitive,
     [ARG.src, kernel.src, src.block],
     [ARG.diffDst, kernel.dst, dst.block],
     [ARG.diffWeights, kernel.weights, blocked.block],
-    [ARG.diffBias, sums.layout, sums.block],
   );
   const products = toLayout(blocked, plan.plainWeights);
   for (const [copied, original] of [
@@ -47,7 +49,20 @@ function outerSums(plan: ConvolutionPlan, x: Tensor, dy: Tensor): { products: Te
     [blocked, products],
   ] as const)
     if (copied !== original) free(copied);
-  return { products, sums };
+  return products;
+}
+
+/** Σ x [C] over N, H, W. By pooling: the bias gradient of the convolution above would cost half as much as its weight gradient. */
+function channelSums(x: Tensor): Float64Array {
+  const [n, channels, h, w] = x.shape as [number, number, number, number];
+  const pooled = globalAveragePool(null, x);
+  const rows = toLayout(pooled, plainLayout(pooled.shape));
+  const values = valuesOf(rows);
+  const sums = new Float64Array(channels);
+  for (let i = 0, at = 0; i < n; i++) for (let c = 0; c < channels; c++, at++) sums[c]! += values[at]! * h * w;
+  if (rows !== pooled) free(rows);
+  free(pooled);
+  return sums;
 }
 
 /** weight·x + bias. */
@@ -76,13 +91,12 @@ function product(a: Tensor, isTransposed: boolean, b: Tensor, m: number, n: numb
 /** Mean m [I] and covariance C [I, I] of x over N, H, W. */
 function inputMoments(x: Tensor, count: number): { mean: Float64Array; covariance: Tensor } {
   const inputs = x.shape[1]!;
-  const { products, sums } = outerSums(planFor(x.shape, inputs), x, x);
-  const mean = Float64Array.from(valuesOf(sums), (sum) => sum / count);
+  const products = outerProducts(x, x);
+  const mean = channelSums(x).map((sum) => sum / count);
   const covariance = empty(plainLayout([inputs, inputs]));
   const [from, to] = [valuesOf(products), valuesOf(covariance)];
   for (let a = 0, at = 0; a < inputs; a++) for (let b = 0; b < inputs; b++, at++) to[at] = from[at]! / count - mean[a]! * mean[b]!;
   free(products);
-  free(sums);
   return { mean, covariance };
 }
 
@@ -103,10 +117,19 @@ function rowProducts(a: Float32Array, b: Float32Array, rows: number): Float64Arr
  *
  * @param x      [N, I, H, W]
  * @param weight [O, I, 1, 1]
+ * @param clip   also clip the result; the backward pass then expects the gradient of the unclipped one: whoever reads the result
+ *   zeroes it outside the bounds (see `clipInput` of `conv2d`)
  * @returns      [N, O, H, W]
  * Paper: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1, rewritten for a linear map of x.
  */
-export function pointwiseNorm(tape: Tape | null, x: Tensor, weight: Tensor, state: BatchNormState, options: BatchNormOptions): Tensor {
+export function pointwiseNorm(
+  tape: Tape | null,
+  x: Tensor,
+  weight: Tensor,
+  state: BatchNormState,
+  options: BatchNormOptions,
+  clip: ClipBounds | null = null,
+): Tensor {
   const [n, inputs, h, w] = x.shape as [number, number, number, number];
   const outputs = weight.shape[0]!;
   const count = n * h * w;
@@ -135,7 +158,9 @@ export function pointwiseNorm(tape: Tape | null, x: Tensor, weight: Tensor, stat
   }
   if (options.updateRunning) updateRunning(state, outputMean, variance, count, options.momentum);
   const plan = planFor(src.shape, outputs);
-  const y = Object.assign(affineMap(plan, src, scaled, bias), { requiresGrad: tape !== null && (x.requiresGrad || weight.requiresGrad) });
+  const y = Object.assign(affineMap(planFor(src.shape, outputs, clip), src, scaled, bias), {
+    requiresGrad: tape !== null && (x.requiresGrad || weight.requiresGrad),
+  });
   free(bias);
   const own = [weightCovariance, scaled, ...(src === x ? [] : [src])];
   if (!tape || !y.requiresGrad) {
@@ -147,8 +172,8 @@ export function pointwiseNorm(tape: Tape | null, x: Tensor, weight: Tensor, stat
     output: y,
     saved: own,
     backward: (dy) => {
-      const { products, sums } = outerSums(plan, src, dy);
-      const [d, db] = [valuesOf(products), valuesOf(sums)];
+      const products = outerProducts(src, dy);
+      const [d, db] = [valuesOf(products), channelSums(dy)];
       for (let o = 0, at = 0; o < outputs; o++) for (let i = 0; i < inputs; i++, at++) d[at] = d[at]! - db[o]! * mean[i]!;
       const ds = rowProducts(wValues, d, outputs);
       const [dscale, dweight, weighted] = [
@@ -173,7 +198,9 @@ export function pointwiseNorm(tape: Tape | null, x: Tensor, weight: Tensor, stat
         : null;
       free(products);
       free(weighted);
-      return [dx, dweight, dscale, sums];
+      const dshift = empty(plainLayout([outputs]));
+      valuesOf(dshift).set(db);
+      return [dx, dweight, dscale, dshift];
     },
   });
   return y;
