@@ -86,6 +86,8 @@ export interface Api {
   ): Handle;
   /** Attributes of an operation that clips its result before it is written. */
   clipAttributes(min: number, max: number): Handle;
+  /** Attributes of an operation that adds its result to what is there. */
+  sumAttributes(): Handle;
   convBackwardData(algorithm: ConvAlgorithm, diffSrc: Desc, weights: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
   convBackwardWeights(
     algorithm: ConvAlgorithm,

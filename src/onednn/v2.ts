@@ -53,6 +53,7 @@ export function createApi(library: NativeLibrary): Api {
   const initPoolBackward = declare("dnnl_pooling_v2_backward_desc_init", `void *d, int alg, size_t src, size_t dst, ${pool}`);
   const initBinary = declare("dnnl_binary_desc_init", "void *d, int alg, size_t a, size_t b, size_t dst");
   const appendEltwise = declare("dnnl_post_ops_append_eltwise", "size_t postOps, float scale, int alg, float alpha, float beta");
+  const appendSum = declare("dnnl_post_ops_append_sum", "size_t postOps, float scale");
   const reorder = declare(
     "dnnl_reorder_primitive_desc_create",
     "void *pd, size_t src, size_t srcEngine, size_t dst, size_t dstEngine, size_t attr",
@@ -85,6 +86,7 @@ export function createApi(library: NativeLibrary): Api {
     convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
       describe("a convolution", initConvForward, [prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)], 0, attr),
     clipAttributes: (min, max) => attributes((postOps) => appendEltwise(postOps, 1, ELTWISE.clip, min, max)),
+    sumAttributes: () => attributes((postOps) => appendSum(postOps, 1)),
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
       describe("a convolution's data gradient", initConvData, [CONVOLUTION[algorithm], src, weights, dst, ...windowArgs(g)], hint),
     convBackwardWeights: (algorithm, src, weights, bias, dst, g, hint) =>

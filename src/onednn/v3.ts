@@ -15,6 +15,8 @@ import { bind, check, int64s } from "./binding.ts";
 import type { NativeLibrary } from "./library.ts";
 
 const F32 = 3;
+/** As data type: that of the destination. */
+const UNDEFINED = 0;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 6, aBcd8b: 102, aBcd16b: 78 };
 const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 38, hardSwish: 52 };
 const USE_SCALE_AND_SHIFT = 0x2 | 0x4;
@@ -81,6 +83,7 @@ export function createApi(library: NativeLibrary): Api {
     "void *pd, size_t engine, int alg, size_t a, size_t b, size_t dst, size_t attr",
   );
   const appendEltwise = declare("dnnl_post_ops_append_eltwise", "size_t postOps, int alg, float alpha, float beta");
+  const appendSum = declare("dnnl_post_ops_append_sum", "size_t postOps, float scale, int32_t zeroPoint, int type");
   const reorder = declare(
     "dnnl_reorder_primitive_desc_create",
     "void *pd, size_t src, size_t srcEngine, size_t dst, size_t dstEngine, size_t attr",
@@ -101,6 +104,7 @@ export function createApi(library: NativeLibrary): Api {
     convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
       create(convForward, "preparing a convolution", engine, prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), attr),
     clipAttributes: (min, max) => attributes((postOps) => appendEltwise(postOps, ELTWISE.clip, min, max)),
+    sumAttributes: () => attributes((postOps) => appendSum(postOps, 1, 0, UNDEFINED)),
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
       create(
         convData,

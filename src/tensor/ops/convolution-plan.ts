@@ -100,8 +100,16 @@ function compile(
 export interface ConvolutionKind {
   readonly hasBias: boolean;
   readonly isTraining: boolean;
-  /** Bounds by which the result is clipped before it is written; gradients are those of the unclipped result. */
-  readonly clip?: ClipBounds | null;
+  /** What happens to the result as it is written, nothing by default: it is clipped, or added to what is there. The backward plans ignore it. */
+  readonly write?: ClipBounds | "sum" | null;
+}
+
+/** Attributes of a primitive, and their name in cache keys. */
+function writing(write: ConvolutionKind["write"]): { name: string; attributes: () => Handle } {
+  const { api } = runtime();
+  if (!write) return { name: "", attributes: () => 0 };
+  if (write === "sum") return { name: "sum", attributes: () => api.sumAttributes() };
+  return { name: `clip ${write.min} ${write.max}`, attributes: () => api.clipAttributes(write.min, write.max) };
 }
 
 /** The plan for a geometry, made once per process. */
@@ -112,9 +120,9 @@ export function convolutionPlan(
   kind: ConvolutionKind,
 ): ConvolutionPlan {
   const { top, left, bottom, right } = options.padding;
-  const { hasBias, isTraining, clip } = kind;
+  const { hasBias, isTraining } = kind;
   const window = `${options.stride}|${top},${left},${bottom},${right}|${options.dilation}`;
-  const key = `conv|${x}|${weight}|${window}|${options.groups}|${hasBias}|${isTraining}|${clip ? `${clip.min},${clip.max}` : ""}`;
+  const key = `conv|${x}|${weight}|${window}|${options.groups}|${hasBias}|${isTraining}|${writing(kind.write).name}`;
   return runtime().cached(key, () => makePlan(key, x, weight, options, kind));
 }
 
@@ -123,7 +131,7 @@ function makePlan(
   x: readonly number[],
   weight: readonly number[],
   o: ConvolutionOptions,
-  { hasBias, isTraining, clip }: ConvolutionKind,
+  { hasBias, isTraining, write }: ConvolutionKind,
 ): ConvolutionPlan {
   const engine = runtime();
   const { api } = engine;
@@ -142,7 +150,7 @@ function makePlan(
   const algorithm = isTraining && isWinogradFaster(weight, o) ? "auto" : "direct";
   const bias = hasBias ? engine.layout([out], "a") : null;
   const prop = isTraining ? PROP.training : PROP.inference;
-  const attributes = clip ? engine.cached(`clip-attributes|${clip.min}|${clip.max}`, () => api.clipAttributes(clip.min, clip.max)) : 0;
+  const attributes = writing(write).attributes();
   const forward = compile(
     "a convolution",
     ends,

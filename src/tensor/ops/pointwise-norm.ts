@@ -9,11 +9,11 @@
 import { ARG } from "../../onednn/api.ts";
 import { runtime } from "../../onednn/runtime.ts";
 import { toActivation, toLayout } from "../layout.ts";
-import { addInto, type Tape } from "../tape.ts";
+import type { Tape } from "../tape.ts";
 import { empty, free, plainLayout, type Tensor, valuesOf } from "../tensor.ts";
 import { type BatchNormOptions, type BatchNormState, updateRunning } from "./batch-norm.ts";
 import type { ClipBounds } from "./clip-kernel.ts";
-import { type ConvolutionOptions, type ConvolutionPlan, convolutionPlan } from "./convolution-plan.ts";
+import { type ConvolutionKind, type ConvolutionOptions, type ConvolutionPlan, convolutionPlan } from "./convolution-plan.ts";
 import { globalAveragePool } from "./pooling.ts";
 
 const POINTWISE: ConvolutionOptions = { stride: [1, 1], padding: { top: 0, left: 0, bottom: 0, right: 0 }, dilation: [1, 1], groups: 1 };
@@ -27,8 +27,8 @@ export function isFusionWorthwhile([n, i, h, w]: readonly number[], [o]: readonl
   return n! * h! * w! >= FEWEST_PIXELS && i! <= MOST_INPUTS && o! >= LEAST_EXPANSION * i!;
 }
 
-const planFor = (x: readonly number[], outputs: number, clip: ClipBounds | null = null) =>
-  convolutionPlan(x, [outputs, x[1]!, 1, 1], POINTWISE, { hasBias: true, isTraining: true, clip });
+const planFor = (x: readonly number[], outputs: number, write: ConvolutionKind["write"] = null) =>
+  convolutionPlan(x, [outputs, x[1]!, 1, 1], POINTWISE, { hasBias: true, isTraining: true, write });
 
 /** Σ dy·xᵀ [O, I, 1, 1] over N, H, W: a convolution's weight gradient, row-major. */
 function outerProducts(x: Tensor, dy: Tensor): Tensor {
@@ -65,10 +65,10 @@ function channelSums(x: Tensor): Float64Array {
   return sums;
 }
 
-/** weight·x + bias. */
-function affineMap(plan: ConvolutionPlan, x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+/** weight·x + bias, into a tensor whose content the plan may add to; null for a new one. */
+function affineMap(plan: ConvolutionPlan, x: Tensor, weight: Tensor, bias: Tensor, into: Tensor | null = null): Tensor {
   const { primitive, src, weights, dst } = plan.forward;
-  const [from, matrix, y] = [toLayout(x, src), toLayout(weight, weights), empty(dst)];
+  const [from, matrix, y] = [toLayout(x, src), toLayout(weight, weights), into ? toLayout(into, dst) : empty(dst)];
   runtime().execute(
     primitive,
     [ARG.src, src, from.block],
@@ -237,8 +237,8 @@ function inputGradient(
     biasValues[a] = constant;
   }
   const matrix: Tensor = { ...curvature, shape: [inputs, inputs, 1, 1], layout: plainLayout([inputs, inputs, 1, 1]) };
-  const through = affineMap(planFor(x.shape, inputs), x, matrix, bias);
-  addInto(dx, through);
-  for (const tensor of [through, bias, curvature]) free(tensor);
-  return dx;
+  const sum = affineMap(planFor(x.shape, inputs, "sum"), x, matrix, bias, dx);
+  free(bias);
+  free(curvature);
+  return sum;
 }
