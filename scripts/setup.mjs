@@ -13,7 +13,7 @@ const node = join(root, "node_modules", ".bin", "node");
 const FASHION_MNIST = "/usr/share/datasets/fashion-mnist";
 const needsData = process.argv.includes("--need-data");
 
-const say = (text) => console.log(`setup: ${text}`);
+const say = (text) => console.error(`setup: ${text}`);
 function fail(text) {
   console.error(`setup: ${text}`);
   process.exit(1);

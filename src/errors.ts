@@ -15,11 +15,11 @@ export const EXIT_CODES = {
   INTERNAL: 1,
 } as const satisfies Record<ErrorCode, number>;
 
-/** An error whose message is written for the user. */
+/** An error whose message is written for the user: one line, whatever names from files it quotes. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(message.replaceAll(/\p{Cc}+/gu, " "), options);
     this.name = new.target.name;
     this.code = code;
   }

@@ -3,33 +3,39 @@ import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import { inspectGraph } from "../graph/counts.ts";
 import { buildNetwork, networkNames } from "../graph/networks/index.ts";
+import { opaqueNodes } from "../graph/opaque.ts";
 import type { Graph } from "../graph/types.ts";
 import { formatBytes, formatCount } from "../util/units.ts";
 import { type CommonFlags, count, examples, imageShape, withJson } from "./options.ts";
 import { print, printJson, table } from "./output.ts";
 
 interface InspectFlags extends CommonFlags {
-  readonly input: [number, number, number];
-  readonly classes: number;
+  readonly input?: [number, number, number];
+  readonly classes?: number;
   readonly list?: true;
   readonly layers?: true;
 }
 
+const REFERENCE_INPUT = [3, 224, 224] as const;
+
 async function graphOf(target: string, { input, classes }: InspectFlags): Promise<Graph> {
-  if (!target.endsWith(".onnx") && !target.includes("/")) return buildNetwork(target, { input, classes });
-  const [{ modelPath }, { readOnnxGraph }, { readFileSync }] = await Promise.all([
+  if (!target.endsWith(".onnx") && !target.includes("/")) {
+    const shape = input ?? REFERENCE_INPUT;
+    return buildNetwork(target, { input: shape, classes: classes ?? (shape[1]! >= 64 ? 1000 : 10) });
+  }
+  const [{ modelPath }, { importOnnx }, { readFileSync }] = await Promise.all([
     import("./evaluate.ts"),
-    import("../onnx/read.ts"),
+    import("../onnx/import/import.ts"),
     import("node:fs"),
   ]);
   const path = modelPath(target);
-  return readOnnxGraph(readFileSync(path), path);
+  return (await importOnnx(readFileSync(path), path, input ? { inputShape: input } : {})).graph;
 }
 
 export function registerInspect(program: Command): void {
   withJson(program.command("inspect").description("count a network's multiply-accumulates, parameters and memory"))
     .argument("[network]", "reference network, ONNX file or run folder")
-    .option("--input <CxHxW>", "input of a reference network", imageShape, [3, 224, 224])
+    .option("--input <CxHxW>", "input of a reference network (default 3x224x224), or where a file leaves it open", imageShape)
     .option("--classes <n>", "classes of a reference network", count)
     .option("--layers", "print every layer")
     .option("--list", "list the reference networks")
@@ -44,14 +50,18 @@ export function registerInspect(program: Command): void {
     .action(async (target: string | undefined, flags: InspectFlags) => {
       if (flags.list) return flags.json ? printJson(networkNames) : print(networkNames.join("\n"));
       if (target === undefined) throw new AppError("CONFIG", "inspect: a network must be given, got none — see --list");
-      const classes = flags.classes ?? (flags.input[1] >= 64 ? 1000 : 10);
-      const graph = await graphOf(target, { ...flags, classes });
+      const graph = await graphOf(target, flags);
       const counts = inspectGraph(graph);
-      if (flags.json) return printJson({ network: graph.name, input: graph.input.shape, ...counts });
+      const notCounted = opaqueNodes(graph);
+      if (flags.json) return printJson({ network: graph.name, input: graph.input.shape, ...counts, notCounted });
       print(`${graph.name}, input ${graph.input.shape.join("x")}`);
       print(`  MACs             ${formatCount(counts.macs)}`);
       print(`  parameters       ${formatCount(counts.params)} (${formatBytes(counts.bytes)} as float32)`);
       print(`  peak activations ${formatBytes(counts.peakActivationBytes)} (batch 1, float32)`);
+      if (notCounted.length > 0) {
+        print("  not counted      nodes that Fettle cannot compute, train or change:");
+        for (const { name, opType, reason } of notCounted) print(`    ${opType} "${name}": ${reason}`);
+      }
       if (!flags.layers) return;
       const rows = counts.layers.map((layer) => [
         layer.name,

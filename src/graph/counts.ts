@@ -45,6 +45,7 @@ const REUSES_INPUT: Record<OpType, boolean> = {
   hardSwish: true,
   sigmoid: true,
   hardSigmoid: true,
+  affine: true,
   add: true,
   mul: true,
   concat: false,
@@ -52,11 +53,16 @@ const REUSES_INPUT: Record<OpType, boolean> = {
   averagePool: false,
   globalAveragePool: false,
   padChannels: false,
+  pad: false,
+  sliceChannels: false,
+  channelShuffle: false,
+  lrn: false,
   linear: false,
   flatten: true,
   reshape: true,
   softmax: true,
   dropout: true,
+  opaque: false,
 };
 
 /**

@@ -60,6 +60,7 @@ const outputShape: { [K in OpType]: ShapeRule<K> } = {
   hardSwish: same,
   sigmoid: same,
   hardSigmoid: same,
+  affine: same,
   add: (_, inputs, where) => {
     if (inputs.length !== 2 || text(inputs[0]) !== text(inputs[1])) fail(where, "both inputs must have one shape", inputs);
     return inputs[0]!;
@@ -84,6 +85,21 @@ const outputShape: { [K in OpType]: ShapeRule<K> } = {
     const [c, h, w] = image(inputs, where);
     return [c + attrs.after, h, w];
   },
+  pad: ({ padding: { top, left, bottom, right } }, inputs, where) => {
+    const [c, h, w] = image(inputs, where);
+    return [c, h + top + bottom, w + left + right];
+  },
+  sliceChannels: ({ start, count }, inputs, where) => {
+    const [c, h, w] = image(inputs, where);
+    if (start < 0 || count < 1 || start + count > c) fail(where, `channels ${start} to ${start + count - 1} must be in the input`, inputs);
+    return [count, h, w];
+  },
+  channelShuffle: ({ groups }, inputs, where) => {
+    const x = image(inputs, where);
+    if (x[0] % groups !== 0) fail(where, `the channels must be a multiple of its ${groups} groups`, inputs);
+    return x;
+  },
+  lrn: (_, inputs, where) => image(inputs, where),
   linear: (attrs, inputs, where) => {
     features(inputs, where);
     return [attrs.outFeatures];
@@ -97,6 +113,7 @@ const outputShape: { [K in OpType]: ShapeRule<K> } = {
   },
   softmax: (_, inputs, where) => [features(inputs, where)],
   dropout: same,
+  opaque: (attrs) => attrs.shape,
 };
 
 /** Shape of one node's value. @throws AppError SHAPE naming the node */

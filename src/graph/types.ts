@@ -42,6 +42,8 @@ export interface OpAttrs {
   sigmoid: None;
   /** clip(x / 6 + 1/2, 0, 1). */
   hardSigmoid: None;
+  /** scale · x + shift, with constants. */
+  affine: { readonly scale: number; readonly shift: number };
   /** Two inputs of equal shape. */
   add: None;
   /** Two inputs: equal shapes, or the second [C, 1, 1] broadcast over H×W (squeeze-and-excitation). */
@@ -54,6 +56,14 @@ export interface OpAttrs {
   globalAveragePool: None;
   /** Zero channels appended at the end: ResNet's parameter-free shortcut (option A, with a 1×1 averagePool of stride 2 before it). */
   padChannels: { readonly after: number };
+  /** Zero pixels around an image. */
+  pad: { readonly padding: Padding };
+  /** Channels start … start + count − 1. */
+  sliceChannels: { readonly start: number; readonly count: number };
+  /** Channel i·C/g + j moves to j·g + i (ShuffleNet; Zhang et al. 2018, arXiv:1707.01083). */
+  channelShuffle: { readonly groups: number };
+  /** Local response normalisation: x / (bias + alpha/size · Σ x²)^beta over `size` neighbouring channels (Krizhevsky et al. 2012). */
+  lrn: { readonly size: number; readonly alpha: number; readonly beta: number; readonly bias: number };
   /** params: weight [O, I], optional bias [O]; input [I]. */
   linear: { readonly outFeatures: number; readonly hasBias: boolean };
   flatten: None;
@@ -62,6 +72,8 @@ export interface OpAttrs {
   softmax: None;
   /** Identity outside training. */
   dropout: { readonly rate: number };
+  /** An operator of another program that Fettle can count but not compute; shape [0] when nothing tells it. */
+  opaque: { readonly opType: string; readonly reason: string; readonly shape: readonly number[] };
 }
 
 export type OpType = keyof OpAttrs;
@@ -83,7 +95,8 @@ export type Node = { [K in OpType]: NodeOf<K> }[OpType];
 
 export interface Graph {
   readonly name: string;
-  readonly input: { readonly name: string; readonly shape: SampleShape };
+  /** `layout` is how files read it (default NCHW); `shape` is [C, H, W] either way. */
+  readonly input: { readonly name: string; readonly shape: SampleShape; readonly layout?: "NHWC" };
   /** Topologically sorted: a node's inputs stand before it. */
   readonly nodes: readonly Node[];
   /** Name of the node whose value is the result. */

@@ -26,6 +26,11 @@ const RESULT_UNUSED: Record<OpType, boolean> = {
   mul: true,
   concat: true,
   padChannels: true,
+  pad: true,
+  sliceChannels: true,
+  channelShuffle: true,
+  affine: false,
+  lrn: false,
   averagePool: true,
   globalAveragePool: true,
   linear: true,
@@ -40,6 +45,7 @@ const RESULT_UNUSED: Record<OpType, boolean> = {
   reshape: false,
   softmax: false,
   dropout: false,
+  opaque: false,
 };
 const IN_PLACE: ReadonlySet<OpType> = new Set<OpType>(["relu", "clip", "leakyRelu", "sigmoid"]);
 

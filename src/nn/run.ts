@@ -1,8 +1,9 @@
 /** @file Runs a graph on tensors, noting gradients when there is a tape. */
-import { invariant } from "../errors.ts";
+import { AppError, invariant } from "../errors.ts";
 import type { Graph, NodeOf, OpType, ParamRole } from "../graph/types.ts";
 import * as activation from "../tensor/ops/activation.ts";
 import { batchNorm } from "../tensor/ops/batch-norm.ts";
+import { channelShuffle, lrn, pad, sliceChannels } from "../tensor/ops/channels.ts";
 import { add, concat, mul, padChannels } from "../tensor/ops/combine.ts";
 import { conv2d } from "../tensor/ops/convolution.ts";
 import { dropout, flatten, linear, reshape, softmax } from "../tensor/ops/features.ts";
@@ -62,6 +63,7 @@ const kernels: { [K in OpType]: Kernel<K> } = {
   hardSwish: ({ inputs: [x], options }) => activation.hardSwish(options.tape, x!),
   sigmoid: ({ inputs: [x], options, plan }) => activation.sigmoid(options.tape, x!, plan),
   hardSigmoid: ({ inputs: [x], options }) => activation.hardSigmoid(options.tape, x!),
+  affine: ({ node, inputs: [x], options }) => activation.affine(options.tape, x!, node.attrs.scale, node.attrs.shift),
   add: ({ inputs: [a, b], options }) => add(options.tape, a!, b!),
   mul: ({ inputs: [a, b], options }) => mul(options.tape, a!, b!),
   concat: ({ inputs, options }) => concat(options.tape, inputs),
@@ -69,6 +71,10 @@ const kernels: { [K in OpType]: Kernel<K> } = {
   averagePool: ({ node, inputs: [x], options }) => averagePool(options.tape, x!, node.attrs),
   globalAveragePool: ({ inputs: [x], options }) => globalAveragePool(options.tape, x!),
   padChannels: ({ node, inputs: [x], options }) => padChannels(options.tape, x!, node.attrs.after),
+  pad: ({ node, inputs: [x], options }) => pad(options.tape, x!, node.attrs),
+  sliceChannels: ({ node, inputs: [x], options }) => sliceChannels(options.tape, x!, node.attrs.start, node.attrs.count),
+  channelShuffle: ({ node, inputs: [x], options }) => channelShuffle(options.tape, x!, node.attrs.groups),
+  lrn: ({ node, inputs: [x], options }) => lrn(options.tape, x!, node.attrs),
   linear: ({ node, inputs: [x], options, param }) => linear(options.tape, x!, param("weight"), node.attrs.hasBias ? param("bias") : null),
   flatten: ({ inputs: [x], options }) => flatten(options.tape, x!),
   reshape: ({ node, inputs: [x], options }) => reshape(options.tape, x!, [x!.shape[0]!, ...node.attrs.shape]),
@@ -77,6 +83,9 @@ const kernels: { [K in OpType]: Kernel<K> } = {
     if (options.mode !== "train" || node.attrs.rate === 0) return x!;
     invariant(options.rng, "dropout needs an rng");
     return dropout(options.tape, x!, node.attrs.rate, options.rng);
+  },
+  opaque: ({ node }) => {
+    throw new AppError("ONNX", `graph: every node must be one that Fettle can compute, got ${node.attrs.opType} "${node.name}"`);
   },
 };
 

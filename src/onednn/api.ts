@@ -32,7 +32,7 @@ export const ARG = {
 /** "auto" lets oneDNN take Winograd's algorithm where it has one, which rounds a little more coarsely. */
 export type ConvAlgorithm = "direct" | "auto";
 export const CONVOLUTION: Record<ConvAlgorithm, number> = { direct: 1, auto: 3 };
-export type EltwiseAlgorithm = "relu" | "linear" | "logistic" | "clip" | "hardSwish";
+export type EltwiseAlgorithm = "relu" | "linear" | "logistic" | "clip" | "hardSwish" | "power";
 export type PoolAlgorithm = "max" | "averageWithPadding" | "averageWithoutPadding";
 export type BinaryAlgorithm = "add" | "mul";
 export const BINARY: Record<BinaryAlgorithm, number> = { add: 0x1fff0, mul: 0x1fff1 };
@@ -125,4 +125,11 @@ export interface Api {
 }
 
 /** Whether the backward pass of an element-wise function reads its result instead of its argument. */
-export const USES_RESULT: Record<EltwiseAlgorithm, boolean> = { relu: true, clip: true, logistic: true, linear: false, hardSwish: false };
+export const USES_RESULT: Record<EltwiseAlgorithm, boolean> = {
+  relu: true,
+  clip: true,
+  logistic: true,
+  linear: false,
+  hardSwish: false,
+  power: false,
+};

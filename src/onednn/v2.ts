@@ -8,7 +8,7 @@ const MEMORY_DESC_BYTES = 1024;
 const OP_DESC_BYTES = 16384;
 const F32 = 3;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 7, aBcd8b: 93, aBcd16b: 69 };
-const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 0x7f, hardSwish: 0x70 };
+const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 0x7f, hardSwish: 0x70, power: 0x20 };
 const USE_SCALE_AND_SHIFT = 0x8 | 0x10;
 const normFlags = ({ globalStats, fuseRelu }: NormFlags) => USE_SCALE_AND_SHIFT | (globalStats ? 1 : 0) | (fuseRelu ? 4 : 0);
 

@@ -18,7 +18,7 @@ const F32 = 3;
 /** As data type: that of the destination. */
 const UNDEFINED = 0;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 6, aBcd8b: 102, aBcd16b: 78 };
-const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 38, hardSwish: 52 };
+const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 38, hardSwish: 52, power: 48 };
 const USE_SCALE_AND_SHIFT = 0x2 | 0x4;
 const normFlags = ({ globalStats, fuseRelu }: NormFlags) => USE_SCALE_AND_SHIFT | (globalStats ? 1 : 0) | (fuseRelu ? 8 : 0);
 /** hard-swish became x · clip(alpha·x + beta, 0, 1) in 3.x. */

@@ -2,7 +2,7 @@
 import { foldBatchNorm } from "../graph/fold.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Model, SampleShape } from "../graph/types.ts";
-import { type Emitter, floatTensor, intTensor, onnxRules } from "./nodes.ts";
+import { type Emitter, floatTensor, ints, intTensor, onnxRules } from "./nodes.ts";
 import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
 
 export interface ExportOptions {
@@ -40,7 +40,9 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
       tensors.set(name, floatTensor(name, weight.shape, weight.data));
     }
   }
-  const rename = (name: string) => (name === graph.output ? OUTPUT_NAME : name);
+  const isTransposed = graph.input.layout === "NHWC";
+  const rename = (name: string) =>
+    name === graph.output ? OUTPUT_NAME : isTransposed && name === graph.input.name ? `${name}.nchw` : name;
   const emit: Emitter = {
     node: (opType, input, output, attribute = []) =>
       nodes.push({ name: output, opType, input: input.map(rename), output: [rename(output)], attribute: [...attribute] }),
@@ -53,6 +55,12 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
       return name;
     },
   };
+  if (isTransposed) {
+    const output = [rename(graph.input.name)];
+    nodes.push({ name: output[0]!, opType: "Transpose", input: [graph.input.name], output, attribute: [ints("perm", [0, 3, 1, 2])] });
+  }
+  const [c, h, w] = graph.input.shape;
+  const fileShape = isTransposed ? [h!, w!, c!] : graph.input.shape;
   for (const node of graph.nodes) {
     const rule = onnxRules[node.op] as (call: { node: unknown; inputShape: SampleShape; emit: Emitter }) => void;
     rule({ node, inputShape: shapes.get(node.inputs[0]!)!, emit });
@@ -67,7 +75,7 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
       name: graph.name,
       node: nodes,
       initializer: [...tensors.values()],
-      input: [valueInfo(graph.input.name, graph.input.shape, batch)],
+      input: [valueInfo(graph.input.name, fileShape, batch)],
       output: [valueInfo(OUTPUT_NAME, shapes.get(graph.output)!, batch)],
     },
   };

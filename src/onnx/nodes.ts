@@ -1,4 +1,5 @@
 /** @file ONNX nodes for every operator of the intermediate representation. */
+import { AppError } from "../errors.ts";
 import type { NodeOf, OpAttrs, OpType, Padding, SampleShape } from "../graph/types.ts";
 import { ATTRIBUTE_TYPE, type AttributeProto, DATA_TYPE, type TensorProto } from "./schema.ts";
 
@@ -48,7 +49,10 @@ export const onnxRules: { [K in OpType]: Rule<K> } = {
   },
   batchNorm: ({ node, emit }) => {
     const { scale, shift, mean, variance } = node.params;
-    emit.node("BatchNormalization", [...node.inputs, scale!, shift!, mean!, variance!], node.name, [float("epsilon", node.attrs.epsilon)]);
+    emit.node("BatchNormalization", [...node.inputs, scale!, shift!, mean!, variance!], node.name, [
+      float("epsilon", node.attrs.epsilon),
+      float("momentum", 1 - node.attrs.momentum),
+    ]);
   },
   relu: plain("Relu"),
   clip: ({ node, emit }) => {
@@ -59,6 +63,13 @@ export const onnxRules: { [K in OpType]: Rule<K> } = {
   hardSwish: plain("HardSwish"),
   sigmoid: plain("Sigmoid"),
   hardSigmoid: ({ node, emit }) => emit.node("HardSigmoid", node.inputs, node.name, [float("alpha", 1 / 6), float("beta", 0.5)]),
+  affine: ({ node, emit }) => {
+    const { scale, shift } = node.attrs;
+    const product = shift === 0 ? node.name : `${node.name}.scaled`;
+    if (scale !== 1 || shift === 0) emit.node("Mul", [...node.inputs, emit.floats(`${node.name}.scale`, [scale], [])], product);
+    const scaled = scale === 1 ? node.inputs : [product];
+    if (shift !== 0) emit.node("Add", [...scaled, emit.floats(`${node.name}.shift`, [shift], [])], node.name);
+  },
   add: plain("Add"),
   mul: plain("Mul"),
   concat: ({ node, emit }) => emit.node("Concat", node.inputs, node.name, [int("axis", 1)]),
@@ -73,11 +84,35 @@ export const onnxRules: { [K in OpType]: Rule<K> } = {
     const name = `${node.name}.pads`;
     emit.node("Pad", [...node.inputs, emit.ints(name, [0, 0, 0, 0, 0, node.attrs.after, 0, 0])], node.name);
   },
+  pad: ({ node, emit }) => {
+    const { top, left, bottom, right } = node.attrs.padding;
+    emit.node("Pad", [...node.inputs, emit.ints(`${node.name}.pads`, [0, 0, top, left, 0, 0, bottom, right])], node.name);
+  },
+  sliceChannels: ({ node, emit }) => {
+    const { start, count } = node.attrs;
+    const bounds = [emit.ints(`${node.name}.start`, [start]), emit.ints(`${node.name}.end`, [start + count])];
+    emit.node("Slice", [...node.inputs, ...bounds, emit.ints("axis.channels", [1])], node.name);
+  },
+  channelShuffle: ({ node, inputShape, emit }) => {
+    const [c, h, w] = inputShape as [number, number, number];
+    const { groups } = node.attrs;
+    const [split, swapped] = [`${node.name}.split`, `${node.name}.swapped`];
+    emit.node("Reshape", [...node.inputs, emit.ints(`${split}.shape`, [0, groups, c / groups, h, w])], split);
+    emit.node("Transpose", [split], swapped, [ints("perm", [0, 2, 1, 3, 4])]);
+    emit.node("Reshape", [swapped, emit.ints(`${node.name}.shape`, [0, c, h, w])], node.name);
+  },
+  lrn: ({ node, emit }) => {
+    const { size, alpha, beta, bias } = node.attrs;
+    emit.node("LRN", node.inputs, node.name, [int("size", size), float("alpha", alpha), float("beta", beta), float("bias", bias)]);
+  },
   linear: ({ node, emit }) => emit.node("Gemm", [...node.inputs, ...weights(node)], node.name, [int("transB", 1)]),
   flatten: ({ node, emit }) => emit.node("Flatten", node.inputs, node.name, [int("axis", 1)]),
   reshape: ({ node, emit }) => emit.node("Reshape", [...node.inputs, emit.ints(`${node.name}.shape`, [0, ...node.attrs.shape])], node.name),
   softmax: ({ node, emit }) => emit.node("Softmax", node.inputs, node.name, [int("axis", 1)]),
-  dropout: plain("Identity"),
+  dropout: ({ node, emit }) => emit.node("Dropout", [...node.inputs, emit.floats(`${node.name}.ratio`, [node.attrs.rate], [])], node.name),
+  opaque: ({ node }) => {
+    throw new AppError("ONNX", `onnx: every node must be one that Fettle can write, got ${node.attrs.opType} "${node.name}"`);
+  },
 };
 
 export function floatTensor(name: string, dims: readonly number[], data: Float32Array): TensorProto {

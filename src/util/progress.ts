@@ -12,12 +12,15 @@ export interface ProgressEvent {
 }
 export type OnProgress = (event: ProgressEvent) => void;
 
+/** The first steps compile kernels: no estimate before this much time. */
+const ESTIMATE_AFTER_MS = 1000;
+
 /** Makes events of one task, with the remaining time from the pace so far. */
 export function createProgress(task: string, total: number, clock: Clock, onProgress: OnProgress | undefined) {
   const started = clock.nowMs();
   return (done: number, message?: string): void => {
     const elapsed = clock.nowMs() - started;
-    const eta = done > 0 && elapsed > 0 ? { etaMs: (elapsed / done) * (total - done) } : {};
+    const eta = done >= total || (done > 0 && elapsed >= ESTIMATE_AFTER_MS) ? { etaMs: (elapsed / done) * (total - done) } : {};
     onProgress?.({ task, done, total, ...eta, ...(message === undefined ? {} : { message }) });
   };
 }

@@ -105,11 +105,14 @@ test("remaining time follows the pace so far", () => {
   const events: ProgressEvent[] = [];
   const report = createProgress("work", 10, { nowMs: () => nowMs, now: () => new Date(0) }, (event) => events.push(event));
   report(0);
-  nowMs = 300;
+  nowMs = 300; // too early to tell
+  report(1);
+  nowMs = 3000;
   report(3, "going");
   expect(events).toEqual([
     { task: "work", done: 0, total: 10 },
-    { task: "work", done: 3, total: 10, etaMs: 700, message: "going" },
+    { task: "work", done: 1, total: 10 },
+    { task: "work", done: 3, total: 10, etaMs: 7000, message: "going" },
   ]);
 });
 

@@ -84,5 +84,8 @@ export const hardSwish = (tape: Tape | null, x: Tensor, options?: ActivationOpti
 export const affine = (tape: Tape | null, x: Tensor, a: number, b: number, options?: ActivationOptions): Tensor =>
   elementWise(tape, "linear", x, a, b, options);
 
+/** x^exponent for x > 0. */
+export const power = (tape: Tape | null, x: Tensor, exponent: number): Tensor => elementWise(tape, "power", x, 1, exponent);
+
 /** clip(x/6 + 1/2, 0, 1). */
 export const hardSigmoid = (tape: Tape | null, x: Tensor): Tensor => clip(tape, affine(tape, x, 1 / 6, 1 / 2), 0, 1, { inPlace: true });

@@ -76,7 +76,7 @@ function factorGradient(dy: Tensor, a: Tensor, isSpread: boolean): Tensor {
 }
 
 /** Copies a box of channels; through the plain layout when the box would cut a block of channels. */
-function copyChannels(from: Tensor, fromFirst: number, to: Tensor, toFirst: number, count: number): void {
+export function copyChannels(from: Tensor, fromFirst: number, to: Tensor, toFirst: number, count: number): void {
   const box = (layout: Layout, first: number) => {
     const dims = [layout.dims[0]!, count, layout.dims[2]!, layout.dims[3]!];
     return boxLayout(layout, dims, [0, first, 0, 0]);
@@ -88,7 +88,7 @@ function copyChannels(from: Tensor, fromFirst: number, to: Tensor, toFirst: numb
 }
 
 /** Layout in which channel counts may be cut: blocked if all are whole blocks, else plain. */
-function cuttableLayout(shape: readonly number[], counts: readonly number[]): Layout {
+export function cuttableLayout(shape: readonly number[], counts: readonly number[]): Layout {
   const { channelBlock } = runtime();
   return counts.every((count) => count % channelBlock === 0) ? activationLayout(shape) : plainLayout(shape);
 }

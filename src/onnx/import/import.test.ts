@@ -1,0 +1,183 @@
+/** @file Files that are damaged, hostile, or use more than Fettle can compute. */
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { AppError } from "../../errors.ts";
+import { inspectGraph } from "../../graph/counts.ts";
+import { opaqueNodes, requireComputable } from "../../graph/opaque.ts";
+import { inferShapes } from "../../graph/shapes.ts";
+import { modelType } from "../schema.ts";
+import { numbers, onnxFile } from "./fixtures.ts";
+import { importOnnx } from "./import.ts";
+
+const goldens = join(import.meta.dirname, "../../../test/golden/onnx");
+const relu = { op: "Relu", in: ["x"], out: "y" };
+const weight = { w: { dims: [4, 4, 3, 3], data: numbers(144) } };
+const conv = { op: "Conv", in: ["x", "w"], out: "y" };
+
+/** The file's message, changed. */
+function changed(bytes: Uint8Array, change: (model: Record<string, never>) => void): Uint8Array {
+  const model = modelType.toObject(modelType.decode(bytes), { longs: String }) as Record<string, never>;
+  change(model);
+  return modelType.encode(modelType.fromObject(model)).finish();
+}
+
+describe("is refused in one line", () => {
+  const read = (bytes: Uint8Array, options = {}) => importOnnx(bytes, "m.onnx", options);
+  const good = onnxFile({ nodes: [conv], floats: weight });
+
+  test.each<[string, () => Uint8Array, RegExp]>([
+    ["another kind of file", () => Buffer.from("PK\x03\x04 not a model"), /^onnx: m\.onnx must be a whole ONNX file, got [^\n]+$/],
+    ["an empty file", () => new Uint8Array(), /^onnx: m\.onnx must be an ONNX model with nodes, got none$/],
+    ["a truncated file", () => good.subarray(0, good.length - 100), /^onnx: m\.onnx must be a whole ONNX file, got [^\n]+$/],
+    ["an old operator set", () => onnxFile({ nodes: [relu], opset: 6 }), /must use opset 7 or later, got 6/],
+    [
+      "a cycle",
+      () =>
+        onnxFile({
+          nodes: [
+            { op: "Add", in: ["x", "b"], out: "a" },
+            { op: "Relu", in: ["a"], out: "b" },
+          ],
+        }),
+      /must have no cycle, got one through node "Add:a" \(Add\)/,
+    ],
+    ["a node that reads itself", () => onnxFile({ nodes: [{ op: "Add", in: ["x", "a"], out: "a" }] }), /must have no cycle/],
+    ["an unknown value", () => onnxFile({ nodes: [{ op: "Relu", in: ["z"], out: "y" }] }), /must define every value, got "z"/],
+    ["a value made twice", () => onnxFile({ nodes: [relu, relu] }), /must make every value once, got "y" twice/],
+    [
+      "an open input",
+      () => onnxFile({ nodes: [relu], input: ["N", 3, "h", "w"] }),
+      /input of known shape, got 3x\?x\? — give it with --input CxHxW/,
+    ],
+    [
+      "fewer numbers than the shape says",
+      () => onnxFile({ nodes: [conv], floats: { w: { dims: [4, 4, 3, 3], data: numbers(9) } } }),
+      /constant "w" must have the 576 bytes of \[4,4,3,3\], got 36/,
+    ],
+    [
+      "a shape that overflows",
+      () => onnxFile({ nodes: [conv], floats: { w: { dims: [2 ** 40, 2 ** 40], data: [] } } }),
+      /constant "w" must have a possible shape, got \[1099511627776,1099511627776\]/,
+    ],
+    [
+      "an output that is not computed",
+      () => onnxFile({ nodes: [relu], output: "z" }),
+      /the output "z" of m\.onnx must depend on its input/,
+    ],
+  ])("%s", async (_, make, message) => {
+    await expect(read(make())).rejects.toThrow(message);
+  });
+
+  test("another input than the file has", async () => {
+    await expect(read(good, { inputShape: [3, 8, 8] })).rejects.toThrow("the input of m.onnx must be 4x6x6 as the file says, got 3x8x8");
+    const open = onnxFile({ nodes: [relu], input: ["N", 3, "h", "w"] });
+    expect((await read(open, { inputShape: [3, 8, 8] })).graph.input.shape).toEqual([3, 8, 8]);
+  });
+
+  test("external data outside the folder, missing or short", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "fettle-external-"));
+    const external = (location: string, length = 576) =>
+      changed(good, (model) => {
+        const graph = (model as unknown as { graph: { initializer: Record<string, unknown>[] } }).graph;
+        Object.assign(graph.initializer[0]!, {
+          rawData: undefined,
+          dataLocation: 1,
+          externalData: [
+            { key: "location", value: location },
+            { key: "offset", value: "4" },
+            { key: "length", value: `${length}` },
+          ],
+        });
+      });
+    const open = (bytes: Uint8Array) => importOnnx(bytes, join(dir, "m.onnx"));
+    await expect(open(external("../secret"))).rejects.toThrow(/must lie in the model's folder, got "\.\.\/secret"/);
+    await expect(open(external("/etc/passwd"))).rejects.toThrow(/must lie in the model's folder/);
+    await expect(open(external("w.bin"))).rejects.toThrow(/must be readable, got ENOENT/);
+    writeFileSync(join(dir, "w.bin"), new Uint8Array(100));
+    await expect(open(external("w.bin"))).rejects.toThrow(/\(100 bytes\), got bytes 4 to 580/);
+    await expect(open(external("w.bin", 12))).rejects.toThrow(/must have 576 bytes, got 12/);
+    writeFileSync(join(dir, "w.bin"), Buffer.concat([Buffer.alloc(4), Buffer.from(numbers(144).buffer)]));
+    expect((await open(external("w.bin"))).weights.get("w")?.data).toEqual(numbers(144));
+  });
+
+  test("a few bytes that ask for terabytes stay a node that cannot be computed", async () => {
+    const file = onnxFile({
+      ints: { huge: [1 << 20, 1 << 20] },
+      nodes: [
+        { op: "ConstantOfShape", in: ["huge"], out: "c" },
+        { op: "Add", in: ["x", "c"], out: "y" },
+      ],
+    });
+    const { graph } = await importOnnx(file, "m.onnx");
+    expect(opaqueNodes(graph)[0]?.reason).toMatch(/its result would have 1099511627776 numbers/);
+  });
+});
+
+describe("operators that Fettle cannot compute", () => {
+  const file = onnxFile({
+    floats: weight,
+    nodes: [
+      { op: "Conv", in: ["x", "w"], out: "c" },
+      { op: "Tanh", in: ["c"], out: "t" },
+      { op: "Own", in: ["t"], out: "o", domain: "custom" },
+      { op: "Conv", in: ["o", "w"], out: "y" },
+    ],
+  });
+
+  test("are counted around, and named with the reason", async () => {
+    const { graph } = await importOnnx(file, "m.onnx");
+    expect(inspectGraph(graph).macs).toBe(4 * 4 * 9 * 16);
+    expect(inferShapes(graph).get("Tanh:t")).toEqual([4, 4, 4]);
+    expect(opaqueNodes(graph).map(({ opType, reason }) => [opType, reason])).toEqual([
+      ["Tanh", "an operator that Fettle does not know"],
+      ["custom.Own", "an operator that Fettle does not know"],
+      ["Conv", 'input "o" of unknown shape'],
+    ]);
+    expect(() => requireComputable(graph, "m.onnx")).toThrow(
+      'onnx: every node of m.onnx must be one that Fettle can compute, got Tanh "Tanh:t" and 2 more: an operator that Fettle does not know',
+    );
+  });
+});
+
+describe("fuzzing", () => {
+  const seeds = readdirSync(goldens).map((name) => readFileSync(join(goldens, name)));
+  /** Anything but a clear error is a failure of ours. */
+  const survives = async (bytes: Uint8Array) => {
+    try {
+      await importOnnx(bytes, "m.onnx");
+    } catch (error) {
+      expect(error).toBeInstanceOf(AppError);
+      expect((error as AppError).code).not.toBe("INTERNAL");
+      expect((error as Error).message).toMatch(/^(onnx|graph): [^\n]+$/);
+    }
+  };
+  const file = fc.constantFrom(...seeds);
+
+  test("flipped bytes", async () => {
+    const flips = fc.array(fc.tuple(fc.double({ min: 0, max: 0.999, noNaN: true }), fc.integer({ min: 0, max: 255 })), {
+      minLength: 1,
+      maxLength: 8,
+    });
+    await fc.assert(
+      fc.asyncProperty(file, flips, async (seed, changes) => {
+        const bytes = Uint8Array.from(seed);
+        for (const [at, value] of changes) bytes[Math.floor(at * bytes.length)] = value;
+        await survives(bytes);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("truncation, random bytes", async () => {
+    await fc.assert(
+      fc.asyncProperty(file, fc.double({ min: 0, max: 1, noNaN: true }), (seed, share) =>
+        survives(seed.subarray(0, Math.floor(share * seed.length))),
+      ),
+      { numRuns: 100 },
+    );
+    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), survives), { numRuns: 300 });
+  });
+});
