@@ -2,7 +2,6 @@
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import { formatMs } from "../util/units.ts";
-import { modelPath } from "./evaluate.ts";
 import { type CommonFlags, count, examples, number, withJson } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
@@ -21,8 +20,8 @@ export function registerBench(program: Command): void {
     .addHelpText("after", examples(["bench model.onnx", "bench runs/shoes --threads 2 --json"]))
     .action(async (target: string, { device, threads, seconds, json }: BenchFlags) => {
       if (device !== "cpu") throw new AppError("CONFIG", `bench: --device must be cpu, got "${device}" — see \`fettle devices\``);
+      const [{ measureModel }, { modelPath }] = await Promise.all([import("../hardware/measure.ts"), import("../run/model-file.ts")]);
       const path = modelPath(target);
-      const { measureModel } = await import("../hardware/measure.ts");
       const result = await measureModel(path, { threads, minMs: seconds * 1000 });
       if (json) printJson({ model: path, device, threads, ...result });
       else

@@ -1,9 +1,5 @@
 /** @file `fettle evaluate`: accuracy of an exported file on the test images. */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
 import type { Command } from "commander";
-import { z } from "zod";
-import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import { formatPercent } from "../util/units.ts";
 import { type CommonFlags, count, type DataFlags, examples, loadOptions, number, withData, withJson } from "./options.ts";
@@ -12,25 +8,6 @@ import { print, printJson } from "./output.ts";
 interface EvaluateFlags extends DataFlags, CommonFlags {
   readonly threads: number;
 }
-const cardSchema = z.object({ input: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }) });
-
-/** A run folder stands for the model inside it. */
-export function modelPath(target: string): string {
-  const path = existsSync(target) && statSync(target).isDirectory() ? join(target, "model.onnx") : target;
-  if (!existsSync(path)) throw new AppError("CONFIG", `model: ${path} must exist, got no such file`);
-  return path;
-}
-
-/** The normalisation that the model was trained with, from the card beside it. */
-function normalisationBeside(path: string): Normalisation | null {
-  const card = join(dirname(path), "card.json");
-  if (!existsSync(card)) return null;
-  const result = cardSchema.safeParse(JSON.parse(readFileSync(card, "utf8")));
-  if (!result.success)
-    throw new AppError("CONFIG", `card: ${card} must describe the model's input, got ${result.error.issues[0]?.message}`);
-  return result.data.input;
-}
-
 export function registerEvaluate(program: Command): void {
   const command = program
     .command("evaluate")
@@ -41,12 +18,13 @@ export function registerEvaluate(program: Command): void {
     .option("--threads <n>", "threads of ONNX Runtime", count, 2)
     .addHelpText("after", examples(["evaluate runs/shoes --data fashion-mnist", "evaluate model.onnx --data images:photos --json"]))
     .action(async (target: string, flags: EvaluateFlags) => {
-      const path = modelPath(target);
-      const [{ loadData }, { createSession }, { evaluateOnnx }] = await Promise.all([
+      const [{ loadData }, { createSession }, { evaluateOnnx }, { modelPath, normalisationBeside }] = await Promise.all([
         import("../data/load.ts"),
         import("../onnx/session.ts"),
         import("../run/deploy.ts"),
+        import("../run/model-file.ts"),
       ]);
+      const path = modelPath(target);
       const session = await createSession(path, { threads: flags.threads });
       const size = flags.size ?? (flags.data.startsWith("images:") && session.inputShape[2]! > 0 ? session.inputShape[2] : undefined);
       const data = await loadData(flags.data, loadOptions({ ...flags, ...(size === undefined ? {} : { size }) }));

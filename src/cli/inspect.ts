@@ -23,13 +23,8 @@ async function graphOf(target: string, { input, classes }: InspectFlags): Promis
     const shape = input ?? REFERENCE_INPUT;
     return buildNetwork(target, { input: shape, classes: classes ?? (shape[1]! >= 64 ? 1000 : 10) });
   }
-  const [{ modelPath }, { importOnnx }, { readFileSync }] = await Promise.all([
-    import("./evaluate.ts"),
-    import("../onnx/import/import.ts"),
-    import("node:fs"),
-  ]);
-  const path = modelPath(target);
-  return (await importOnnx(readFileSync(path), path, input ? { inputShape: input } : {})).graph;
+  const { openModel } = await import("../run/model-file.ts");
+  return (await openModel(target, input)).model.graph;
 }
 
 export function registerInspect(program: Command): void {

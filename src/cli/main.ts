@@ -11,6 +11,7 @@ import { registerInspect } from "./inspect.ts";
 import { registerNas } from "./nas.ts";
 import { examples } from "./options.ts";
 import { note } from "./output.ts";
+import { registerPrune } from "./prune.ts";
 import { registerTrain } from "./train.ts";
 
 const USAGE_ERROR = 2;
@@ -30,7 +31,7 @@ export interface CommandContext {
 function createProgram(context: CommandContext): Command {
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const program = new Command("fettle")
-    .description("Searches and trains small image classifiers for one device and one budget, and measures what it exports.")
+    .description("Searches, prunes and trains small image classifiers for one device and one budget, and measures what it exports.")
     .version(version)
     .showSuggestionAfterError()
     .option("--debug", "print the stack of errors")
@@ -39,12 +40,22 @@ function createProgram(context: CommandContext): Command {
       "after",
       `${examples([
         "nas --data fashion-mnist --max-latency 0.3ms --out runs/shoes",
+        "prune model.onnx --data images:photos --max-macs 50%",
         "train --net resnet-20 --data cifar10:data/cifar-10-batches-bin --epochs 24",
         "inspect mobilenet-v2:0.35 --input 3x224x224",
         "bench runs/shoes/model.onnx",
       ])}\nExit codes: 0 done and every limit met, 1 error, 2 usage, 3 the limit cannot be met, 4 limit missed or interrupted (the best is saved).`,
     );
-  const registrations = [registerNas, registerTrain, registerEvaluate, registerInspect, registerBench, registerDevices, registerDoctor];
+  const registrations = [
+    registerNas,
+    registerPrune,
+    registerTrain,
+    registerEvaluate,
+    registerInspect,
+    registerBench,
+    registerDevices,
+    registerDoctor,
+  ];
   for (const register of registrations) register(program, context);
   for (const command of program.commands) command.exitOverride();
   return program;

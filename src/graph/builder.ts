@@ -104,6 +104,8 @@ export function createBuilder({
   });
   return {
     shape,
+    /** One node of any operator. */
+    append,
     input: inputName,
     conv,
     convBn,

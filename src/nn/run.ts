@@ -1,6 +1,6 @@
 /** @file Runs a graph on tensors, noting gradients when there is a tape. */
 import { AppError, invariant } from "../errors.ts";
-import type { Graph, NodeOf, OpType, ParamRole } from "../graph/types.ts";
+import type { Graph, Node, NodeOf, OpType, ParamRole } from "../graph/types.ts";
 import * as activation from "../tensor/ops/activation.ts";
 import { batchNorm } from "../tensor/ops/batch-norm.ts";
 import { channelShuffle, lrn, pad, sliceChannels } from "../tensor/ops/channels.ts";
@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly mode: "train" | "batch" | "eval";
   /** For dropout; needed in mode "train" when the graph has any. */
   readonly rng?: Rng;
+  /** Sees what each node reads, right before it is computed; a clip that its convolution will apply has not been applied yet. */
+  readonly onInputs?: (node: Node, inputs: readonly Tensor[]) => void;
 }
 
 interface Call<K extends OpType> {
@@ -107,6 +109,7 @@ export function run(graph: Graph, params: ParameterStore, x: Tensor, options: Ru
   for (const [i, node] of graph.nodes.entries()) {
     const nodePlan = plan[i]!;
     const inputs = node.inputs.map((name) => values.get(name)!);
+    options.onInputs?.(node, inputs);
     const call = { node, inputs, plan: nodePlan, options, params, clipped, param: (role: ParamRole) => params.get(node.params[role]!) };
     const y = nodePlan.isFusedAway ? inputs[0]! : (kernels[node.op] as Kernel<OpType>)(call as Call<OpType>);
     keep(node.name, y);

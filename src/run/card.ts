@@ -11,8 +11,8 @@ import { runtime } from "../onednn/runtime.ts";
 export type Obtained = "measured" | "counted" | "estimated";
 
 export interface Constraint {
-  readonly name: "latency" | "macs" | "size";
-  readonly unit: "ms" | "MACs" | "bytes";
+  readonly name: "latency" | "macs" | "params" | "size";
+  readonly unit: "ms" | "MACs" | "parameters" | "bytes";
   readonly limit: number;
   readonly value: number;
   readonly obtained: Obtained;

@@ -37,7 +37,7 @@ export interface TrainRunResult {
   readonly isCancelled: boolean;
 }
 
-const WEIGHTS = "weights.safetensors";
+export const WEIGHTS = "weights.safetensors";
 const CHECKPOINT = "checkpoint.safetensors";
 
 /** The graph and weights that a run saved. @throws AppError STORE when the folder holds none */

@@ -1,0 +1,221 @@
+/** @file `fettle prune`: fewer channels for an ONNX model or a run, found by reinforcement learning (AMC). */
+import { type Command, Option } from "commander";
+import type { Normalisation } from "../data/types.ts";
+import { AppError } from "../errors.ts";
+import type { Model } from "../graph/types.ts";
+import type { RewardName } from "../prune/amc.ts";
+import type { PruneResult } from "../run/prune-run.ts";
+import { formatBytes, formatCount, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
+import type { CommandContext } from "./main.ts";
+import { type CommonFlags, count, type DataFlags, examples, imageShape, loadOptions, number, ratio, withData, withRun } from "./options.ts";
+import { note, print, printJson, table } from "./output.ts";
+import { createProgressBar } from "./progress-bar.ts";
+import { type RecipeFlags, recipeOf, withRecipe } from "./train.ts";
+
+interface PruneFlags extends Omit<DataFlags, "data">, CommonFlags, RecipeFlags {
+  readonly data?: string;
+  readonly listGroups?: true;
+  readonly maxMacs?: string;
+  readonly maxParams?: string;
+  readonly maxSize?: string;
+  readonly maxLatency?: string;
+  readonly reward?: RewardName;
+  readonly episodes: number;
+  readonly warmup: number;
+  readonly channelStep: string;
+  readonly lowest: number;
+  readonly device: string;
+  readonly distillation: boolean;
+  readonly baselines?: true;
+  readonly resume?: true;
+  readonly input?: [number, number, number];
+  readonly mean?: number[];
+  readonly std?: number[];
+  readonly out: string;
+  readonly threads: number;
+}
+
+const numbers = (text: string): number[] => text.split(",").map(number());
+
+export function registerPrune(program: Command, context: CommandContext): void {
+  const command = program
+    .command("prune")
+    .description("remove channels of a trained model within a budget (AMC), fine-tune and export it")
+    .argument("<model>", "ONNX file or run folder");
+  withRecipe(withData(withRun(command, "runs/prune")), 12)
+    .option("--list-groups", "print which channels stand and fall together, and stop")
+    .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 20M or 50% of the model's")
+    .option("--max-params <count>", "limit in parameters, e.g. 100K or 40%")
+    .option("--max-size <bytes>", "limit of the weights' size, e.g. 500KB or 40%")
+    .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 50%")
+    .addOption(
+      new Option("--reward <name>", "without a limit: weigh the error against log MACs or log parameters").choices(["flops", "params"]),
+    )
+    .option("--episodes <n>", "policies that are tried", count, 400)
+    .option("--warmup <n>", "episodes of random actions first", number({ min: 0, integer: true }), 100)
+    .option("--channel-step <n>", "channels come in multiples of this; device: of the device's own step", "device")
+    .option("--lowest <share>", "share of a group's channels that always stays", ratio, 0.2)
+    .option("--device <name>", "cpu, or a latency table: FILE.json or FILE.yaml", "cpu")
+    .option("--no-distillation", "fine-tune on the labels alone, not on the original's outputs")
+    .option("--baselines", "prune and fine-tune by rules of thumb and at random as well, for comparison")
+    .option("--resume", "go on with the search in --out")
+    .option("--input <CxHxW>", "input where the file leaves it open", imageShape)
+    .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
+    .option("--std <list>", "deviations that it was divided by", numbers)
+    .addHelpText(
+      "after",
+      examples([
+        "prune model.onnx --list-groups",
+        "prune model.onnx --data images:photos --max-macs 50% --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+        "prune runs/resnet --data cifar10:cifar --max-latency 60% --baselines --out runs/pruned",
+      ]),
+    )
+    .action((target: string, flags: PruneFlags) => prune(target, flags, context));
+  // --list-groups needs no data.
+  command.options.find(({ long }) => long === "--data")!.mandatory = false;
+}
+
+const LIMITS = [
+  ["maxMacs", "--max-macs", "macs", "count"],
+  ["maxParams", "--max-params", "params", "count"],
+  ["maxSize", "--max-size", "size", "size"],
+  ["maxLatency", "--max-latency", "latency", "latency"],
+] as const;
+
+function budgetOf(flags: PruneFlags) {
+  const given = LIMITS.filter(([key]) => flags[key] !== undefined);
+  const names = LIMITS.map(([, flag]) => flag).join(", ");
+  if (given.length + (flags.reward ? 1 : 0) !== 1) {
+    const got = [...given.map(([, flag]) => flag), ...(flags.reward ? ["--reward"] : [])].join(" and ") || "none";
+    throw new AppError("CONFIG", `prune: one of ${names} and --reward must be given, got ${got}`);
+  }
+  const [limit] = given;
+  if (!limit) return null;
+  const [key, flag, kind, dimension] = limit;
+  return { kind, quantity: parseQuantity(flags[key]!, dimension, flag) };
+}
+
+function stepOf(text: string): number | "device" {
+  if (text === "device") return text;
+  const step = Number(text);
+  if (!Number.isInteger(step) || step < 1)
+    throw new AppError("CONFIG", `prune: --channel-step must be a whole number from 1, or device, got "${text}"`);
+  return step;
+}
+
+function givenNormalisation({ mean, std }: PruneFlags): Normalisation | null {
+  if (!mean && !std) return null;
+  if (!mean || !std || mean.length !== std.length)
+    throw new AppError(
+      "CONFIG",
+      `prune: --mean and --std must be given together for the same channels, got ${mean?.length ?? 0} and ${std?.length ?? 0}`,
+    );
+  return { mean, std };
+}
+
+async function listGroups(model: Model, json: boolean): Promise<void> {
+  const { channelGroups } = await import("../prune/groups.ts");
+  const groups = channelGroups(model.graph).map(({ atoms, ...group }) => ({ ...group, channels: atoms.length }));
+  if (json) return printJson(groups);
+  const list = (names: readonly string[]) =>
+    names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
+  print(
+    table(
+      ["channels", "made by", "read by", "kept whole because"],
+      groups.map(({ channels, producers, consumers, reason }) => [`${channels}`, list(producers), list(consumers), reason ?? ""]),
+    ),
+  );
+}
+
+async function prune(target: string, flags: PruneFlags, { signal, protect }: CommandContext): Promise<void> {
+  const { openModel } = await import("../run/model-file.ts");
+  if (flags.listGroups) return listGroups((await openModel(target, flags.input)).model, flags.json === true);
+  if (!flags.data) throw new AppError("CONFIG", "prune: --data must be given, got none");
+  const budget = budgetOf(flags);
+  const step = stepOf(flags.channelStep);
+  const given = givenNormalisation(flags);
+  const recipe = recipeOf(flags);
+  const { json, dryRun, resume, debug, ...rest } = flags as PruneFlags & { debug?: unknown };
+  const config = { command: "prune", model: target, ...rest, budget, recipe };
+  if (dryRun) return printJson(config);
+  const [{ loadData }, { openDevice }, { runPrune }] = await Promise.all([
+    import("../data/load.ts"),
+    import("../hardware/open.ts"),
+    import("../run/prune-run.ts"),
+  ]);
+  const opened = await openModel(target, flags.input);
+  const bar = createProgressBar({ isQuiet: json === true });
+  const { shape } = opened.model.graph.input;
+  const isResized = flags.size === undefined && flags.data.startsWith("images:");
+  const dataFlags = { ...flags, data: flags.data, ...(isResized ? { size: shape[1]! } : {}) };
+  const loaded = await loadData(flags.data, loadOptions(dataFlags, bar.onProgress));
+  if (loaded.train.shape.join() !== shape.join())
+    throw new AppError(
+      "CONFIG",
+      `prune: images must be ${shape.join("x")} as ${opened.path} reads them, got ${loaded.train.shape.join("x")}`,
+    );
+  const device = await openDevice(flags.device, {
+    threads: flags.threads,
+    onWarning: (message) => note(`fettle: ${message}`),
+    onProgress: bar.onProgress,
+  });
+  const result = await runPrune({
+    model: opened.model,
+    source: opened.path,
+    data: { ...loaded, normalisation: given ?? opened.normalisation ?? loaded.normalisation },
+    budget,
+    reward: flags.reward ?? "accuracy",
+    episodes: flags.episodes,
+    warmup: flags.warmup,
+    step,
+    lowest: flags.lowest,
+    device,
+    recipe,
+    distillation: flags.distillation,
+    baselines: flags.baselines === true,
+    dir: flags.out,
+    config,
+    threads: flags.threads,
+    ...(resume ? { resume } : {}),
+    signal,
+    onStart: protect,
+    onProgress: bar.onProgress,
+    onNote: (text) => {
+      if (!json) note(text);
+    },
+  });
+  bar.stop();
+  if (result.isCancelled || result.constraint?.isMet === false) process.exitCode = 4;
+  if (json) return printJson(result);
+  show(result, flags.out);
+}
+
+function show({ card, original, policies, constraint, latencyMs }: PruneResult, out: string): void {
+  const rows = policies.map(({ name, macs, params, validation, test, tuned }) => [
+    name,
+    formatCount(macs),
+    formatCount(params),
+    formatPercent(validation),
+    formatPercent(test),
+    tuned === null ? "-" : formatPercent(tuned),
+  ]);
+  const whole = [
+    "original",
+    formatCount(original.macs),
+    formatCount(original.params),
+    formatPercent(original.validation),
+    formatPercent(original.test),
+    "-",
+  ];
+  print(table(["policy", "MACs", "parameters", "validation", "test", "fine-tuned"], [whole, ...rows]));
+  if (constraint) {
+    const { name, limit, value, isMet, obtained, unit } = constraint;
+    const text = (n: number) => (unit === "ms" ? formatMs(n) : unit === "bytes" ? formatBytes(n) : formatCount(n));
+    print(`\nlimit    ${name} ${text(limit)}, ${isMet ? "met" : "MISSED"}: ${text(value)} (${obtained})`);
+  }
+  print(
+    `measured ${formatMs(latencyMs.pruned)} on cpu, the original ${formatMs(latencyMs.original)}; test accuracy ${formatPercent(card.accuracy.test)}`,
+  );
+  if (latencyMs.pruned > latencyMs.original) print("         the pruned model is SLOWER than the original on this cpu");
+  print(`saved    ${out}/model.onnx, card.json, policy.json (${formatBytes(card.fileBytes)})`);
+}

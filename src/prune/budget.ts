@@ -1,0 +1,50 @@
+/** @file How many channels an action may keep, so that the budget can still be met. Paper: He et al. 2018 (AMC), algorithm 1. */
+import type { CostOf } from "./costs.ts";
+
+export interface Rounding {
+  /** Channels come in multiples of this, where the group has that many. */
+  readonly step: number;
+  /** Lowest share of channels to keep (default of the paper's code: 0.2). */
+  readonly lowest: number;
+  /** Round down where rounding up would exceed the budget; the published code does not. */
+  readonly isStrict: boolean;
+}
+
+/** Published: max(1, round(C·a)) rounded up to a multiple of `step`, or down where that exceeds C. */
+export function roundedCount(size: number, share: number, step: number): number {
+  const wanted = Math.max(1, Math.round(size * share));
+  const up = Math.ceil(wanted / step) * step;
+  if (up <= size) return up;
+  return Math.floor(size / step) * step || size;
+}
+
+/** Fewest channels that a group may keep. */
+export const fewest = (size: number, { lowest, step, isStrict }: Rounding): number =>
+  isStrict ? roundedCount(size, lowest, step) : size * lowest;
+
+/**
+ * The count that an action gives for group `t`: at most what leaves room for all later groups at their fewest. `kept` holds the
+ * counts decided so far and the fewest of the rest.
+ */
+export function boundedCount(
+  cost: CostOf,
+  kept: readonly number[],
+  t: number,
+  size: number,
+  action: number,
+  budget: number,
+  rounding: Rounding,
+): number {
+  const at = (count: number) => cost(kept.map((n, i) => (i === t ? count : n)));
+  const [none, all] = [at(0), at(size)];
+  const most = all > none ? (budget - none) / (all - none) : 1;
+  const share = Math.max(Math.min(Math.max(0, Math.min(1, action)), most), rounding.lowest);
+  let count = roundedCount(size, share, rounding.step);
+  if (rounding.isStrict) {
+    const least = fewest(size, rounding);
+    while (count > least && at(count) > budget) count = Math.max(least, roundedDown(count, rounding.step));
+  }
+  return count;
+}
+
+const roundedDown = (count: number, step: number) => Math.ceil(count / step - 1) * step;

@@ -1,0 +1,100 @@
+/** @file A network as a sequence of decisions: how many channels each group keeps, within a budget. */
+import type { Graph } from "../graph/types.ts";
+import { boundedCount, fewest, type Rounding } from "./budget.ts";
+import { type CostOf, type LayerShape, layerMacs, layerShapes, sumOverLayers } from "./costs.ts";
+import { type Coupling, traceChannels } from "./coupling.ts";
+import { type ChannelGroup, channelGroups } from "./groups.ts";
+
+/** What can be decided about a graph. */
+export interface Prunable {
+  readonly graph: Graph;
+  readonly coupling: Coupling;
+  /** Groups that can be pruned, in the order in which they are decided. */
+  readonly groups: readonly ChannelGroup[];
+  /** Groups that must stay, with their reasons. */
+  readonly kept: readonly ChannelGroup[];
+  readonly layers: readonly LayerShape[];
+}
+
+export function analyse(graph: Graph): Prunable {
+  const coupling = traceChannels(graph);
+  const all = channelGroups(graph, coupling);
+  const groups = all.filter(({ reason }) => reason === null);
+  return { graph, coupling, groups, kept: all.filter(({ reason }) => reason !== null), layers: layerShapes(graph, coupling, groups) };
+}
+
+export const groupSizes = ({ groups }: Prunable): number[] => groups.map(({ atoms }) => atoms.length);
+export const macsCost = ({ layers }: Prunable): CostOf => sumOverLayers(layers, layerMacs);
+
+export interface Episode {
+  /** Atoms that each group keeps. */
+  readonly kept: readonly number[];
+  readonly steps: readonly { readonly state: readonly number[]; readonly action: number }[];
+}
+
+export interface Environment {
+  readonly stateSize: number;
+  /** Decides every group in turn with `choose`. */
+  play(choose: (state: readonly number[]) => number): Episode;
+}
+
+export interface EnvironmentOptions {
+  readonly prunable: Prunable;
+  /** What the budget limits. */
+  readonly cost: CostOf;
+  /** In the unit of `cost`; Infinity for none. */
+  readonly budget: number;
+  readonly rounding: Rounding;
+}
+
+/** Columns scaled to [0, 1] over all rows; constant ones stay as they are. */
+function normalised(rows: readonly (readonly number[])[]): number[][] {
+  const columns = rows[0]!.map((_, c) => rows.map((row) => row[c]!));
+  const bounds = columns.map((values) => [Math.min(...values), Math.max(...values)] as const);
+  return rows.map((row) =>
+    row.map((value, c) => (bounds[c]![1] > bounds[c]![0] ? (value - bounds[c]![0]) / (bounds[c]![1] - bounds[c]![0]) : value)),
+  );
+}
+
+/**
+ * The state of group t: (t, n, c, h, w, stride, k, MACs[t], reduced, rest, a[t−1]) of the first layer that reads its channels; n
+ * and c are that layer's output and input channels, `reduced` the share of all MACs that earlier decisions removed, `rest` that of
+ * later layers, a[t−1] the share that the group before kept. Paper: He et al. 2018 (AMC), section 3.1, eq. 1.
+ */
+export function createEnvironment({ prunable, cost, budget, rounding }: EnvironmentOptions): Environment {
+  const { groups, layers } = prunable;
+  const sizes = groupSizes(prunable);
+  const macs = macsCost(prunable);
+  const total = macs(sizes);
+  const first = groups.map(({ consumers }) => layers.find(({ node }) => node.name === consumers[0])!);
+  const fixed = normalised(
+    first.map((layer, t) => {
+      const { node, input, output } = layer;
+      const [c = 1, h = 1, w = 1] = input;
+      const [stride, kernel] = node.op === "conv" ? [node.attrs.stride[0], node.attrs.kernel[0]] : [0, 1];
+      return [t, output[0]!, c, h, w, stride, kernel, layerMacs(layer, c, output[0]!)];
+    }),
+  );
+  const order = new Map(layers.map(({ node }, i) => [node.name, i]));
+  const rest = first.map(
+    (layer) => layers.slice(order.get(layer.node.name)! + 1).reduce((sum, l) => sum + layerMacs(l, l.input[0]!, l.output[0]!), 0) / total,
+  );
+  return {
+    stateSize: 11,
+    play: (choose) => {
+      const kept = sizes.map((size) => fewest(size, rounding));
+      const decided = [...sizes];
+      const steps: { state: readonly number[]; action: number }[] = [];
+      let previous = 1;
+      for (const [t, size] of sizes.entries()) {
+        const state = [...fixed[t]!, 1 - macs(decided) / total, rest[t]!, previous];
+        const action = choose(state);
+        kept[t] = boundedCount(cost, kept, t, size, action, budget, rounding);
+        decided[t] = kept[t];
+        previous = kept[t] / size;
+        steps.push({ state, action });
+      }
+      return { kept, steps };
+    },
+  };
+}

@@ -1,0 +1,365 @@
+/** @file The whole way of `fettle prune`: feasibility, search, reconstruction, fine-tuning, deployment, rules of thumb beside it. */
+import { batches } from "../data/batches.ts";
+import type { DataSplits } from "../data/types.ts";
+import { AppError } from "../errors.ts";
+import { requireComputable } from "../graph/opaque.ts";
+import { paramSpecs } from "../graph/params.ts";
+import type { Graph, Model } from "../graph/types.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import type { Device } from "../hardware/device.ts";
+import { measureTogether } from "../hardware/measure.ts";
+import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
+import { recalibrate } from "../nn/recalibrate.ts";
+import { unfoldBatchNorm } from "../nn/unfold.ts";
+import { exportOnnx } from "../onnx/export.ts";
+import { type EpisodeReport, type Evaluated, policyKey, type RewardName, searchPolicy } from "../prune/amc.ts";
+import type { Rounding } from "../prune/budget.ts";
+import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
+import { analyse, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
+import { channelStep, latencyCost } from "../prune/latency.ts";
+import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
+import { createPruner, type Pruner } from "../prune/pruner.ts";
+import { evaluate } from "../train/evaluate.ts";
+import type { StepEvent } from "../train/loop.ts";
+import { type EpochReport, type Recipe, trainByRecipe } from "../train/recipe.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { createProgress, type OnProgress } from "../util/progress.ts";
+import { createRng } from "../util/rng.ts";
+import { formatBytes, formatCount, formatMs, formatPercent, type Quantity } from "../util/units.ts";
+import type { Card, Constraint } from "./card.ts";
+import { deploy } from "./deploy.ts";
+import { openRunFolder, type RunFolder } from "./folder.ts";
+import { openJournal } from "./journal.ts";
+
+/** What is limited: MACs, parameters, bytes of float32 weights, or milliseconds on the device. */
+export type PruneBudgetKind = "macs" | "params" | "size" | "latency";
+
+export interface PruneOptions {
+  readonly model: Model;
+  /** For messages. */
+  readonly source: string;
+  /** Its normalisation must be the one that the model was trained with. */
+  readonly data: DataSplits;
+  /** null: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
+  readonly budget: { readonly kind: PruneBudgetKind; readonly quantity: Quantity } | null;
+  readonly reward: RewardName;
+  readonly episodes: number;
+  /** Episodes of random actions first. */
+  readonly warmup: number;
+  /** Multiple of channels, or "device" for the device's own step. */
+  readonly step: number | "device";
+  readonly lowest: number;
+  readonly device: Device | CpuDevice;
+  /** Fine-tuning; 0 epochs for none. */
+  readonly recipe: Recipe;
+  readonly distillation: boolean;
+  /** Train rules of thumb and a random policy alike. */
+  readonly baselines: boolean;
+  readonly dir: string;
+  readonly config: unknown;
+  readonly threads: number;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onStart?: () => void;
+  readonly onProgress?: OnProgress;
+  readonly onNote?: (text: string) => void;
+  readonly clock?: Clock;
+}
+
+export interface PolicyResult {
+  readonly name: "amc" | RuleName | "random";
+  readonly kept: readonly number[];
+  readonly macs: number;
+  readonly params: number;
+  /** 0…1, before fine-tuning on validation and test images, and after it on test images; null when it was not tuned. */
+  readonly validation: number;
+  readonly test: number;
+  readonly tuned: number | null;
+}
+
+export interface PruneResult {
+  readonly card: Card;
+  readonly original: { readonly macs: number; readonly params: number; readonly validation: number; readonly test: number };
+  readonly policies: readonly PolicyResult[];
+  readonly constraint: Constraint | null;
+  /** Median latency of the original and the pruned file, measured in turns. */
+  readonly latencyMs: { readonly original: number; readonly pruned: number };
+  readonly isCancelled: boolean;
+}
+
+const CALIBRATION_BATCHES = 8;
+const CALIBRATION_BATCH = 250;
+const RECALIBRATION_BATCHES = 8;
+const RANDOM_POLICIES = 10;
+
+const formatters: Record<PruneBudgetKind, (value: number) => string> = {
+  macs: (value) => `${formatCount(value)} MACs`,
+  params: (value) => `${formatCount(value)} parameters`,
+  size: formatBytes,
+  latency: formatMs,
+};
+export const formatPruneCost = (kind: PruneBudgetKind, value: number): string => formatters[kind](value);
+
+/** Equal batches of normalised training images, the same for the same seed. */
+function calibrationImages(data: DataSplits, seed: number, count: number): Float32Array[] {
+  const size = Math.min(CALIBRATION_BATCH, data.train.count);
+  const order = { batchSize: size, normalisation: data.normalisation, augmentation: null, shuffle: true, dropLast: true, epoch: 0 };
+  const result: Float32Array[] = [];
+  for (const batch of batches(data.train, { ...order, rng: createRng(seed).fork("calibration") })) {
+    result.push(batch.x.slice());
+    if (result.length === count) break;
+  }
+  return result;
+}
+
+/** The graph up to its logits: probabilities at the end are for users, not for training. */
+export function withoutSoftmax(graph: Graph): Graph {
+  const last = graph.nodes.find(({ name }) => name === graph.output);
+  if (last?.op !== "softmax") return graph;
+  return { ...graph, nodes: graph.nodes.filter((node) => node !== last), output: last.inputs[0]! };
+}
+
+function withParameters<T>({ graph, weights }: Model, work: (params: ParameterStore) => T): T {
+  const params = createParameters(paramSpecs(graph), createRng(0));
+  importWeights(params, weights);
+  const done = () => params[Symbol.dispose]();
+  let result: T;
+  try {
+    result = work(params);
+  } catch (error) {
+    done();
+    throw error;
+  }
+  if (!(result instanceof Promise)) done();
+  else return result.finally(done) as T;
+  return result;
+}
+
+interface Budget {
+  readonly kind: PruneBudgetKind;
+  readonly limit: number;
+  readonly cost: CostOf;
+}
+
+/** Costs of the network by policy in the budget's unit; a measured latency is scaled to what the whole model takes. */
+async function budgetOf(options: PruneOptions, prunable: Prunable, model: Model, step: number): Promise<Budget | null> {
+  const { budget, device } = options;
+  if (!budget) return null;
+  const params = sumOverLayers(prunable.layers, layerParams);
+  const sizes = groupSizes(prunable);
+  const { kind, quantity } = budget;
+  const costs: Record<PruneBudgetKind, () => Promise<CostOf>> = {
+    macs: async () => macsCost(prunable),
+    params: async () => params,
+    size: async () => (kept) => 4 * params(kept),
+    latency: async () => {
+      const layers = await latencyCost(prunable.layers, device, step);
+      if (!("threads" in device)) return (kept) => layers(kept) + device.overheadMs;
+      const [whole] = await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads });
+      const factor = whole! / (layers(sizes) + device.overheadMs);
+      return (kept) => factor * (layers(kept) + device.overheadMs);
+    },
+  };
+  const cost = await costs[kind]();
+  return { kind, cost, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes) };
+}
+
+/** @throws AppError INFEASIBLE before anything is searched */
+function requireReachable({ kind, cost, limit }: Budget, least: readonly number[]): void {
+  const minimum = cost(least);
+  if (minimum <= limit) return;
+  const [wanted, nearest] = [formatPruneCost(kind, limit), formatPruneCost(kind, minimum)];
+  throw new AppError(
+    "INFEASIBLE",
+    `prune: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it, or allow fewer channels with --lowest`,
+  );
+}
+
+/** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
+export async function runPrune(options: PruneOptions): Promise<PruneResult> {
+  const { data, source, recipe, dir, config, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
+  requireComputable(options.model.graph, source);
+  const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
+  const training: Model = { graph: withoutSoftmax(options.model.graph), weights: options.model.weights };
+  const model = withParameters(training, (params) => unfoldBatchNorm(training, params, images));
+  const prunable = analyse(model.graph);
+  if (prunable.groups.length === 0)
+    throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
+  const step = options.step === "device" ? await channelStep(options.device) : options.step;
+  const rounding: Rounding = { step, lowest: options.lowest, isStrict: true };
+  const budget = await budgetOf(options, prunable, model, step);
+  const sizes = groupSizes(prunable);
+  const bounds = { prunable, cost: budget?.cost ?? macsCost(prunable), budget: budget?.limit ?? Number.POSITIVE_INFINITY, rounding };
+  if (budget) requireReachable(budget, cheapest(bounds));
+  const [macs, paramsOf] = [macsCost(prunable), sumOverLayers(prunable.layers, layerParams)];
+
+  const folder = openRunFolder(dir, config, clock);
+  options.onStart?.();
+  using params = createParameters(paramSpecs(model.graph), createRng(0));
+  importWeights(params, model.weights);
+  const accuracyOn = (graph: Graph, store: ParameterStore, set: "validation" | "test") =>
+    evaluate(graph, store, data[set], { normalisation: data.normalisation }).accuracy;
+  const original = {
+    macs: macs(sizes),
+    params: paramsOf(sizes),
+    validation: accuracyOn(model.graph, params, "validation"),
+    test: accuracyOn(model.graph, params, "test"),
+  };
+  const limitText = budget
+    ? `, limit ${formatPruneCost(budget.kind, budget.limit)} of ${formatPruneCost(budget.kind, budget.cost(sizes))}`
+    : "";
+  onNote(
+    `${model.graph.name}: ${prunable.groups.length} groups of channels in steps of ${step}, validation ${formatPercent(original.validation)}${limitText}`,
+  );
+
+  const pruner = createPruner({ model, prunable, params, images, rng: createRng(recipe.seed).fork("pruner") });
+  const score = (kept: readonly number[]): number => {
+    pruner.apply(kept);
+    return accuracyOn(model.graph, params, "validation");
+  };
+  const journal = openJournal<{ kept: readonly number[]; accuracy: number }>(folder.path("episodes.jsonl"), options.resume === true);
+  const known = new Map(journal.entries.map(({ kept, accuracy }) => [policyKey(kept), accuracy]));
+  const report = createProgress("searching", options.episodes, clock, onProgress);
+  let best: Evaluated | null = null;
+  const onEpisode = async (event: EpisodeReport) => {
+    if (event.isBest) {
+      best = event;
+      writePolicy(folder, prunable, event.kept, { accuracy: event.accuracy, reward: event.reward, episode: event.episode });
+    }
+    report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  const found = await searchPolicy({
+    ...bounds,
+    reward: options.reward,
+    params: paramsOf,
+    episodes: options.episodes,
+    seed: recipe.seed,
+    agent: { warmup: options.warmup },
+    known,
+    evaluate: (kept) => {
+      const accuracy = score(kept);
+      journal.append({ kept, accuracy });
+      return accuracy;
+    },
+    onEpisode,
+    ...(signal ? { signal } : {}),
+  });
+  if (!found) throw new AppError("NOT_REACHED", "prune: at least one episode must be completed, got none before the interruption");
+
+  const policies: { name: PolicyResult["name"]; kept: readonly number[] }[] = [{ name: "amc", kept: found.kept }];
+  if (options.baselines && budget && !signal?.aborted) {
+    for (const rule of RULES) policies.push({ name: rule, kept: rulePolicy(rule, sizes, budget.cost, budget.limit, rounding) });
+    const rng = createRng(recipe.seed).fork("random policies");
+    const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(bounds, rng)).map((kept) => ({ kept, accuracy: score(kept) }));
+    policies.push({ name: "random", kept: drawn.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).kept });
+  }
+
+  const results: PolicyResult[] = [];
+  let card: Card | null = null;
+  let isCancelled = signal?.aborted === true;
+  const renewal = calibrationImages(data, recipe.seed + 1, RECALIBRATION_BATCHES);
+  pruner.restore();
+  for (const { name, kept } of policies) {
+    const smaller = pruner.extract(kept);
+    await withParameters(smaller, async (own) => {
+      recalibrate(smaller.graph, own, renewal);
+      const before = { validation: accuracyOn(smaller.graph, own, "validation"), test: accuracyOn(smaller.graph, own, "test") };
+      onNote(`${name}: ${formatCount(macs(kept))} MACs, before fine-tuning validation ${formatPercent(before.validation)}`);
+      let tuned: number | null = null;
+      if (recipe.epochs > 0 && !isCancelled) {
+        const outcome = await fineTune(options, smaller.graph, own, model.graph, params, name, folder);
+        isCancelled ||= outcome.isCancelled;
+        tuned = accuracyOn(smaller.graph, own, "test");
+        onNote(`${name}: after fine-tuning test ${formatPercent(tuned)}`);
+      }
+      results.push({ name, kept, macs: macs(kept), params: paramsOf(kept), ...before, tuned });
+      folder.writeJson("policies.json", { original, policies: results });
+      if (name !== "amc") return;
+      card = await deployPruned(options, { graph: smaller.graph, params: own, folder, budget, kept });
+    });
+  }
+  const files = [exportOnnx(options.model, { batch: 1 }), folder.path("model.onnx")];
+  const [originalMs, prunedMs] = await measureTogether(files, { threads: options.threads });
+  const constraint = card!.constraints[0] ?? null;
+  return { card: card!, original, policies: results, constraint, latencyMs: { original: originalMs!, pruned: prunedMs! }, isCancelled };
+}
+
+/** Trains the pruned network, by default on the original's outputs as well. */
+async function fineTune(
+  { data, recipe, distillation, signal, onProgress, clock = systemClock }: PruneOptions,
+  graph: Graph,
+  params: ParameterStore,
+  teacherGraph: Graph,
+  teacherParams: ParameterStore,
+  name: string,
+  folder: RunFolder,
+): Promise<{ readonly isCancelled: boolean }> {
+  let report: ((done: number, message?: string) => void) | null = null;
+  let latest = "";
+  const onStep = ({ step, steps }: StepEvent) => {
+    report ??= createProgress(`fine-tuning ${name}`, steps, clock, onProgress);
+    report(step + 1, latest);
+  };
+  const onEpoch = (event: EpochReport) => {
+    latest = `epoch ${event.epoch + 1}: validation ${formatPercent(event.validation.accuracy)}`;
+    folder.log({ type: "fine-tuning", policy: name, ...event });
+  };
+  return trainByRecipe({
+    graph,
+    params,
+    data,
+    recipe,
+    ...(distillation ? { teacher: { graph: teacherGraph, params: teacherParams } } : {}),
+    ...(signal ? { signal } : {}),
+    onStep,
+    onEpoch,
+  });
+}
+
+/** policy.json: shares and counts per group, and the input channels of every layer in AMC's own list form. */
+function writePolicy(folder: RunFolder, prunable: Prunable, kept: readonly number[], facts: Readonly<Record<string, unknown>>): void {
+  const widths = prunable.layers.filter(({ isDepthwise }) => !isDepthwise);
+  const amc = widths.map(({ widthIn }) =>
+    widthIn.perAtom.reduce((sum, { group, channels }) => sum + channels * kept[group]!, widthIn.fixed),
+  );
+  const groups = prunable.groups.map(({ name, producers, consumers, atoms }, g) => ({
+    name,
+    producers,
+    consumers,
+    channels: atoms.length,
+    kept: kept[g]!,
+    share: kept[g]! / atoms.length,
+  }));
+  folder.writeJson("policy.json", { ...facts, groups, amc });
+}
+
+interface Deployed {
+  readonly graph: Graph;
+  readonly params: ParameterStore;
+  readonly folder: RunFolder;
+  readonly budget: Budget | null;
+  readonly kept: readonly number[];
+}
+
+/** Writes model.onnx with the interface of the original (probabilities, channels last) and its card. */
+function deployPruned(options: PruneOptions, { graph, params, folder, budget, kept }: Deployed): Promise<Card> {
+  const original = options.model.graph;
+  const softmax = original.nodes.find(({ name, op }) => name === original.output && op === "softmax");
+  const restored: Graph = softmax
+    ? { ...graph, nodes: [...graph.nodes, { ...softmax, inputs: [graph.output] } as Graph["nodes"][number]], output: softmax.name }
+    : graph;
+  const constraints = ({ latency }: { latency: { p50Ms: number } }): Constraint[] => {
+    if (!budget) return [];
+    const { kind, limit, cost } = budget;
+    const isMeasured = kind === "latency" && "threads" in options.device;
+    const value = isMeasured ? latency.p50Ms : cost(kept);
+    const obtained = isMeasured ? "measured" : kind === "latency" ? "estimated" : "counted";
+    const unit = ({ macs: "MACs", params: "parameters", size: "bytes", latency: "ms" } as const)[kind];
+    return [{ name: kind, unit, limit, value, obtained, isMet: value <= limit }];
+  };
+  const { data, threads, recipe } = options;
+  return deploy({ graph: restored, params, data, folder, seed: recipe.seed, threads, constraints });
+}
+
+export type { Pruner };
