@@ -13,7 +13,7 @@ export type RuleName = (typeof RULES)[number];
 const STRENGTH: Record<RuleName, (d: number) => number> = { uniform: () => 1, shallow: (d) => 1 - d, deep: (d) => d };
 const BISECTIONS = 40;
 
-/** The rule's policy: group t keeps the share 1 − s · strength(d_t), for the smallest s that fits the budget. */
+/** The rule's policy: group t keeps the share 1 − s · strength(d_t), for the smallest s that fits the budget; then single steps more. */
 export function rulePolicy(rule: RuleName, sizes: readonly number[], cost: CostOf, budget: number, rounding: Rounding): number[] {
   const last = Math.max(1, sizes.length - 1);
   const at = (s: number) =>
@@ -27,7 +27,25 @@ export function rulePolicy(rule: RuleName, sizes: readonly number[], cost: CostO
     if (cost(at(middle)) <= budget) high = middle;
     else low = middle;
   }
-  return at(high);
+  return spent(at(high), sizes, cost, budget, rounding, (t) => sizes[t]! * Math.max(rounding.lowest, 1 - high * STRENGTH[rule](t / last)));
+}
+
+/** Gives back one step to the groups that rounding hurt most, while that fits: what rounding left over is not wasted. */
+function spent(
+  kept: readonly number[],
+  sizes: readonly number[],
+  cost: CostOf,
+  budget: number,
+  { step }: Rounding,
+  wanted: (t: number) => number,
+): number[] {
+  const result = [...kept];
+  const byLoss = [...sizes.keys()].sort((a, b) => wanted(b) - kept[b]! - (wanted(a) - kept[a]!));
+  for (const t of byLoss) {
+    const more = result.map((n, i) => (i === t ? Math.min(sizes[t]!, n + step) : n));
+    if (cost(more) <= budget) result[t] = more[t]!;
+  }
+  return result;
 }
 
 /** A policy of uniformly random actions, bounded as the agent's are. */
