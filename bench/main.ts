@@ -3,6 +3,7 @@ const subjects: Readonly<Record<string, () => Promise<{ run(args: readonly strin
   train: () => import("./train.ts"),
   memory: () => import("./memory.ts"),
   latency: () => import("./latency.ts"),
+  amc: () => import("./amc.ts"),
   "search-memory": () => import("./search-memory.ts"),
 };
 

@@ -31,9 +31,9 @@ interface TrainFlags extends DataFlags, CommonFlags {
 }
 
 /** Flags of the training recipe, shared with the retraining of `nas`. */
-export function withRecipe(command: Command, epochs: number): Command {
+export function withRecipe(command: Command, epochs: number, fewestEpochs = 1): Command {
   return command
-    .option("--epochs <n>", "passes over the training images", count, epochs)
+    .option("--epochs <n>", "passes over the training images", number({ min: fewestEpochs, integer: true }), epochs)
     .option("--batch <images>", "images per step", count, 128)
     .option("--lr <rate>", "highest learning rate", number({ min: 0 }), 0.2)
     .addOption(choice("--optimizer <name>", "optimizer", ["sgd", "adam"], "sgd"))

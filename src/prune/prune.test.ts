@@ -102,6 +102,30 @@ describe("reconstruction", () => {
     }
   });
 
+  test("stays finite when inputs are dead, constant or copies of one another", () => {
+    const [rows, size, samples] = [2, 12, 50];
+    const gram = new Float64Array(size * size);
+    for (let n = 0; n < samples; n++) {
+      const x = Array.from({ length: size }, (_, i) => (i % 3 === 0 ? 0 : i % 3 === 1 ? 1 : Math.sin(n)));
+      for (let a = 0; a < size; a++) for (let b = 0; b < size; b++) gram[a * size + b] = Math.fround(gram[a * size + b]! + x[a]! * x[b]!);
+    }
+    const weight = Float32Array.from({ length: rows * size }, (_, i) => Math.cos(i));
+    const made = reconstruct(
+      weight,
+      { size, data: gram },
+      Array.from({ length: size }, (_, i) => i < 8),
+      1,
+    );
+    for (const value of made) expect(Math.abs(value)).toBeLessThan(20);
+    const dead = reconstruct(
+      weight,
+      { size, data: new Float64Array(size * size) },
+      Array.from({ length: size }, (_, i) => i < 8),
+      1,
+    );
+    for (const value of dead) expect(Number.isFinite(value)).toBe(true);
+  });
+
   test("brings a pruned network nearer to the original than zeroed weights do, and extraction computes the same", () => {
     const b = createBuilder({ name: "net", input: [3, 12, 12] });
     let x = b.convBn(b.input, { name: "a", outChannels: 16, kernel: 3, activation: "relu6" });

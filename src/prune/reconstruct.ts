@@ -6,16 +6,27 @@ export interface Gram {
   readonly data: Float64Array;
 }
 
-/** Share of the mean diagonal that is added to it, so that dead channels do not make the system singular. */
-const RIDGE = 1e-5;
+/** Share of the mean diagonal that is added to it: above the rounding of a Gram matrix summed in float32. */
+const RIDGE = 1e-4;
+/** A pivot below this share of its diagonal entry is rounding: its unknown follows from others and stays 0. */
+const SMALLEST_PIVOT = 1e-9;
 
-/** Solves A·X = B in place for a symmetric positive definite A [n, n] and B [n, m], by Cholesky's factorisation. */
+/** Solves A·X = B in place for a symmetric positive semidefinite A [n, n] and B [n, m], by Cholesky's factorisation. */
 function solve(a: Float64Array, n: number, b: Float64Array, m: number): void {
   for (let j = 0; j < n; j++) {
+    const diagonal = a[j * n + j]!;
+    let isDependent = false;
     for (let i = j; i < n; i++) {
       let sum = a[i * n + j]!;
       for (let k = 0; k < j; k++) sum -= a[i * n + k]! * a[j * n + k]!;
-      a[i * n + j] = i === j ? Math.sqrt(Math.max(sum, 1e-30)) : sum / a[j * n + j]!;
+      if (i === j) {
+        isDependent = !(sum > SMALLEST_PIVOT * diagonal);
+        a[i * n + j] = isDependent ? 1 : Math.sqrt(sum);
+      } else a[i * n + j] = isDependent ? 0 : sum / a[j * n + j]!;
+    }
+    if (isDependent) {
+      a.fill(0, j * n, j * n + j);
+      b.fill(0, j * m, (j + 1) * m);
     }
   }
   for (let i = 0; i < n; i++) {

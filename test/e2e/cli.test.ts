@@ -45,7 +45,7 @@ beforeAll(async () => {
 });
 
 describe("help", () => {
-  test.each(["train", "evaluate", "inspect", "bench", "nas"])("%s has examples", (verb) => {
+  test.each(["train", "evaluate", "inspect", "bench", "nas", "prune"])("%s has examples", (verb) => {
     const { status, stdout } = fettle(verb, "--help");
     expect(status).toBe(0);
     expect(stdout).toMatch(/Examples:\n {2}\$ fettle /);
@@ -53,7 +53,8 @@ describe("help", () => {
   test("the program names every verb and the exit codes", () => {
     const { status, stdout } = fettle("--help");
     expect(status).toBe(0);
-    for (const word of ["train", "evaluate", "inspect", "bench", "nas", "devices", "doctor", "Exit codes:"]) expect(stdout).toContain(word);
+    for (const word of ["train", "evaluate", "inspect", "bench", "nas", "prune", "devices", "doctor", "Exit codes:"])
+      expect(stdout).toContain(word);
   });
 });
 
@@ -75,6 +76,16 @@ describe("wrong usage is one line and exit code 2", () => {
     [
       ["nas", "--data", "images:photos", "--max-macs", "5M", "--device", "tpu"],
       /^fettle: device: must be cpu, FILE\.json or FILE\.yaml, got "tpu"\n$/,
+    ],
+    [["prune", "nowhere.onnx", "--list-groups"], /^fettle: model: nowhere\.onnx must exist, got no such file\n$/],
+    [["prune", "m.onnx"], /^fettle: prune: --data must be given, got none\n$/],
+    [
+      ["prune", "m.onnx", "--data", "images:photos", "--max-macs", "50%", "--max-latency", "1ms"],
+      /^fettle: prune: one of --max-macs, .* and --reward must be given, got --max-macs and --max-latency\n$/,
+    ],
+    [
+      ["prune", "m.onnx", "--data", "images:photos", "--max-macs", "50%", "--channel-step", "x"],
+      /^fettle: prune: --channel-step must be a whole number from 1, or device, got "x"\n$/,
     ],
     [["bench", "nowhere.onnx"], /^fettle: model: nowhere\.onnx must exist, got no such file\n$/],
     [["inspect", "resnet-20", "--jsno"], /unknown option '--jsno'/],
@@ -218,6 +229,64 @@ describe("nas", () => {
     expect(stderr).toContain("stopping and saving");
     expect(existsSync(join(dir, "stopped", "model.onnx"))).toBe(true);
     expect(existsSync(join(dir, "stopped", "policy.json"))).toBe(true);
+  });
+});
+
+describe("prune", () => {
+  const common = ["--data", "images:photos", "--validation", "0.4", "--batch", "16", "--channel-step", "1", "--warmup", "6"];
+  beforeAll(() => {
+    fettle("train", "--net", "resnet-20", ...data, "--epochs", "2", "--out", "base");
+  });
+
+  test("lists what stands and falls together, of a run and of its exported file", () => {
+    const groups = json(fettle("prune", "base", "--list-groups", "--json").stdout);
+    expect(groups.at(-1)).toMatchObject({ name: "classifier", reason: "the output", channels: 2 });
+    expect(groups[0]).toMatchObject({ channels: 16, reason: null });
+    const ofFile = json(fettle("prune", "base/model.onnx", "--list-groups", "--json").stdout);
+    expect(ofFile.map(({ channels }: { channels: number }) => channels)).toEqual(
+      groups.map(({ channels }: { channels: number }) => channels),
+    );
+    expect(fettle("prune", "base", "--list-groups").stdout).toMatch(/channels +made by +read by +kept whole because/);
+  });
+
+  test("a file meets its limit, beside the rules of thumb; the card is true", () => {
+    const flags = ["--max-macs", "50%", "--episodes", "10", "--epochs", "1", "--lr", "0.01", "--baselines", "--out", "pruned", "--json"];
+    const { status, stdout, stderr } = fettle("prune", "base/model.onnx", ...common, ...flags);
+    expect(stderr).not.toMatch(/fettle: /);
+    expect(status).toBe(0);
+    const { original, policies, constraint, card } = json(stdout);
+    expect(policies.map(({ name }: { name: string }) => name)).toEqual(["amc", "uniform", "shallow", "deep", "random"]);
+    for (const { macs } of policies) expect(macs).toBeLessThanOrEqual(original.macs / 2);
+    expect(constraint).toMatchObject({ name: "macs", isMet: true, obtained: "counted", value: card.macs });
+    expect(json(fettle("inspect", "pruned/model.onnx", "--json").stdout).macs).toBe(card.macs);
+    expect(json(fettle("evaluate", "pruned", "--data", "images:photos", "--size", "16", "--json").stdout).accuracy).toBe(
+      card.accuracy.test,
+    );
+    const policy = json(readFileSync(join(dir, "pruned", "policy.json"), "utf8"));
+    expect(policy.amc[0]).toBe(3);
+    expect(policy.groups.every(({ kept, channels }: { kept: number; channels: number }) => kept >= 1 && kept <= channels)).toBe(true);
+  });
+
+  test("a limit that cannot be met is refused at once, with the nearest that can", () => {
+    const { status, stderr } = fettle("prune", "base", ...common, "--max-macs", "1%", "--out", "impossible");
+    expect(status).toBe(3);
+    expect(stderr).toMatch(/prune: macs must be at least [\d.]+ K MACs for this network, got a limit of [\d.]+ K MACs/);
+    expect(existsSync(join(dir, "impossible"))).toBe(false);
+  });
+
+  test("killed in its search and resumed, it ends where an uninterrupted search ends", async () => {
+    const flags = ["prune", "base", ...common, "--max-macs", "60%", "--episodes", "14", "--epochs", "0"];
+    expect(fettle(...flags, "--out", "whole").status).toBe(0);
+    const journal = join(dir, "killed", "episodes.jsonl");
+    const child = spawn(process.execPath, [main, ...flags, "--out", "killed"], { cwd: dir, env, stdio: "ignore" });
+    const lines = () => (existsSync(journal) ? readFileSync(journal, "utf8").split("\n").length - 1 : 0);
+    while (lines() < 4 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("close", resolve));
+    writeFileSync(journal, `${readFileSync(journal, "utf8")}{"kept":[1,2`);
+    expect(fettle(...flags, "--out", "killed", "--resume").status).toBe(0);
+    for (const file of ["episodes.jsonl", "policy.json", "policies.json", "model.onnx"])
+      expect(readFileSync(join(dir, "killed", file)).equals(readFileSync(join(dir, "whole", file))), file).toBe(true);
   });
 });
 
