@@ -4,6 +4,7 @@ import { inferShapes } from "../graph/shapes.ts";
 import type { Model, SampleShape } from "../graph/types.ts";
 import { type Emitter, floatTensor, ints, intTensor, onnxRules } from "./nodes.ts";
 import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
+import { sparseWeight } from "./sparse.ts";
 
 export interface ExportOptions {
   /** Fixed batch size, or any (default). */
@@ -12,6 +13,8 @@ export interface ExportOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Fold batch normalisation into convolutions and leave dropout out (default true). */
   readonly fold?: boolean;
+  /** Store weights with many zeros so that the file is smaller (default false). */
+  readonly sparse?: boolean;
 }
 
 export const OPSET = 17;
@@ -29,15 +32,24 @@ function valueInfo(name: string, shape: SampleShape, batch: number | "dynamic"):
  * same bytes.
  */
 export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Array {
-  const { batch = "dynamic", metadata = {}, fold = true } = options;
+  const { batch = "dynamic", metadata = {}, fold = true, sparse = false } = options;
   const { graph, weights } = fold ? foldBatchNorm(model) : model;
   const shapes = inferShapes(graph);
   const nodes: NodeProto[] = [];
   const tensors = new Map<string, TensorProto>();
+  /** Weights that nodes make. */
+  const made = new Set<string>();
   for (const node of graph.nodes) {
     for (const name of Object.values(node.params)) {
       const weight = weights.get(name)!;
-      tensors.set(name, floatTensor(name, weight.shape, weight.data));
+      const small = sparse && !tensors.has(name) && !made.has(name) ? sparseWeight(name, weight) : null;
+      if (!small) {
+        if (!made.has(name)) tensors.set(name, floatTensor(name, weight.shape, weight.data));
+        continue;
+      }
+      made.add(name);
+      for (const tensor of small.tensors) tensors.set(tensor.name, tensor);
+      nodes.push(...small.nodes);
     }
   }
   const isTransposed = graph.input.layout === "NHWC";

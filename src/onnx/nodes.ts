@@ -20,6 +20,7 @@ type Rule<K extends OpType> = (call: Call<K>) => void;
 
 export const int = (name: string, i: number): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.int, i });
 export const ints = (name: string, values: readonly number[]): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.ints, ints: [...values] });
+export const tensorAttribute = (name: string, t: TensorProto): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.tensor, t });
 const float = (name: string, f: number): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.float, f });
 const pads = ({ top, left, bottom, right }: Padding) => ints("pads", [top, left, bottom, right]);
 

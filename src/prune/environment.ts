@@ -1,8 +1,10 @@
 /** @file A network as a sequence of decisions: how many channels each group keeps, within a budget. */
 import type { Graph } from "../graph/types.ts";
+import type { Environment } from "./amc.ts";
 import { boundedCount, fewest, type Rounding } from "./budget.ts";
 import { type CostOf, type LayerShape, layerMacs, layerShapes, sumOverLayers } from "./costs.ts";
 import { type Coupling, traceChannels } from "./coupling.ts";
+import { layerFeatures } from "./features.ts";
 import { type ChannelGroup, channelGroups } from "./groups.ts";
 
 /** What can be decided about a graph. */
@@ -26,18 +28,6 @@ export function analyse(graph: Graph): Prunable {
 export const groupSizes = ({ groups }: Prunable): number[] => groups.map(({ atoms }) => atoms.length);
 export const macsCost = ({ layers }: Prunable): CostOf => sumOverLayers(layers, layerMacs);
 
-export interface Episode {
-  /** Atoms that each group keeps. */
-  readonly kept: readonly number[];
-  readonly steps: readonly { readonly state: readonly number[]; readonly action: number }[];
-}
-
-export interface Environment {
-  readonly stateSize: number;
-  /** Decides every group in turn with `choose`. */
-  play(choose: (state: readonly number[]) => number): Episode;
-}
-
 export interface EnvironmentOptions {
   readonly prunable: Prunable;
   /** What the budget limits. */
@@ -45,15 +35,6 @@ export interface EnvironmentOptions {
   /** In the unit of `cost`; Infinity for none. */
   readonly budget: number;
   readonly rounding: Rounding;
-}
-
-/** Columns scaled to [0, 1] over all rows; constant ones stay as they are. */
-function normalised(rows: readonly (readonly number[])[]): number[][] {
-  const columns = rows[0]!.map((_, c) => rows.map((row) => row[c]!));
-  const bounds = columns.map((values) => [Math.min(...values), Math.max(...values)] as const);
-  return rows.map((row) =>
-    row.map((value, c) => (bounds[c]![1] > bounds[c]![0] ? (value - bounds[c]![0]) / (bounds[c]![1] - bounds[c]![0]) : value)),
-  );
 }
 
 /**
@@ -67,14 +48,7 @@ export function createEnvironment({ prunable, cost, budget, rounding }: Environm
   const macs = macsCost(prunable);
   const total = macs(sizes);
   const first = groups.map(({ consumers }) => layers.find(({ node }) => node.name === consumers[0])!);
-  const fixed = normalised(
-    first.map((layer, t) => {
-      const { node, input, output } = layer;
-      const [c = 1, h = 1, w = 1] = input;
-      const [stride, kernel] = node.op === "conv" ? [node.attrs.stride[0], node.attrs.kernel[0]] : [0, 1];
-      return [t, output[0]!, c, h, w, stride, kernel, layerMacs(layer, c, output[0]!)];
-    }),
-  );
+  const fixed = layerFeatures(first, (layer) => layerMacs(layer, layer.input[0]!, layer.output[0]!));
   const order = new Map(layers.map(({ node }, i) => [node.name, i]));
   const rest = first.map(
     (layer) => layers.slice(order.get(layer.node.name)! + 1).reduce((sum, l) => sum + layerMacs(l, l.input[0]!, l.output[0]!), 0) / total,

@@ -10,7 +10,7 @@ import { run } from "../nn/run.ts";
 import { toArray } from "../tensor/layout.ts";
 import { createScope, fromArray, valuesOf } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
-import { searchPolicy } from "./amc.ts";
+import { rewardOf, searchPolicy } from "./amc.ts";
 import { type Rounding, roundedCount } from "./budget.ts";
 import { layerParams, sumOverLayers } from "./costs.ts";
 import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "./environment.ts";
@@ -172,13 +172,11 @@ describe("the search", () => {
   const prunable = analyse(buildNetwork("plain-20", small));
   const cost = macsCost(prunable);
   const sizes = groupSizes(prunable);
+  const bounds = { prunable, cost, budget: 0.5 * cost(sizes), rounding: { ...strict, step: 8 } };
+  const params = sumOverLayers(prunable.layers, layerParams);
   const options = {
-    prunable,
-    cost,
-    budget: 0.5 * cost(sizes),
-    rounding: { ...strict, step: 8 },
-    reward: "accuracy" as const,
-    params: sumOverLayers(prunable.layers, layerParams),
+    environment: createEnvironment(bounds),
+    reward: rewardOf("accuracy", cost, params),
     agent: { warmup: 20, hidden: 32 },
     seed: 1,
   };
@@ -187,9 +185,9 @@ describe("the search", () => {
 
   test("finds a better policy than every rule of thumb where one exists", async () => {
     const best = await searchPolicy({ ...options, episodes: 150, evaluate: accuracy });
-    expect(cost(best!.kept)).toBeLessThanOrEqual(options.budget);
+    expect(cost(best!.kept)).toBeLessThanOrEqual(bounds.budget);
     for (const rule of RULES)
-      expect(best!.accuracy).toBeGreaterThan(accuracy(rulePolicy(rule, sizes, cost, options.budget, options.rounding)));
+      expect(best!.accuracy).toBeGreaterThan(accuracy(rulePolicy(rule, sizes, cost, bounds.budget, bounds.rounding)));
   });
 
   test("asks for each policy once, and repeats itself from known accuracies without asking", async () => {
@@ -219,9 +217,10 @@ describe("the search", () => {
   });
 
   test("without a budget weighs the error against the cost", async () => {
-    const free = { ...options, budget: Number.POSITIVE_INFINITY, episodes: 120 };
-    const flat = await searchPolicy({ ...free, reward: "flops", evaluate: () => 0.9 });
-    const steep = await searchPolicy({ ...free, reward: "accuracy", evaluate: accuracy });
+    const environment = createEnvironment({ ...bounds, budget: Number.POSITIVE_INFINITY });
+    const free = { ...options, environment, episodes: 120 };
+    const flat = await searchPolicy({ ...free, reward: rewardOf("flops", cost, params), evaluate: () => 0.9 });
+    const steep = await searchPolicy({ ...free, evaluate: accuracy });
     expect(cost(flat!.kept)).toBeLessThan(cost(steep!.kept));
   });
 });

@@ -12,10 +12,10 @@ import { createParameters, importWeights, type ParameterStore } from "../nn/para
 import { recalibrate } from "../nn/recalibrate.ts";
 import { unfoldBatchNorm } from "../nn/unfold.ts";
 import { exportOnnx } from "../onnx/export.ts";
-import { type EpisodeReport, type Evaluated, policyKey, type RewardName, searchPolicy } from "../prune/amc.ts";
+import { type EpisodeReport, type Evaluated, policyKey, type RewardName, rewardOf, searchPolicy } from "../prune/amc.ts";
 import type { Rounding } from "../prune/budget.ts";
 import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
-import { analyse, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
+import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
 import { channelStep, latencyCost } from "../prune/latency.ts";
 import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import { createPruner, type Pruner } from "../prune/pruner.ts";
@@ -230,12 +230,11 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     await new Promise((resolve) => setImmediate(resolve));
   };
   const found = await searchPolicy({
-    ...bounds,
-    reward: options.reward,
-    params: paramsOf,
+    environment: createEnvironment(bounds),
+    reward: rewardOf(options.reward, macs, paramsOf),
     episodes: options.episodes,
     seed: recipe.seed,
-    agent: { warmup: options.warmup },
+    agent: { warmup: options.warmup, capacity: 100 * sizes.length },
     known,
     evaluate: (kept) => {
       const accuracy = score(kept);

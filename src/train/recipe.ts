@@ -7,6 +7,7 @@ import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.t
 import { createWeightAverage, type WeightAverage } from "./ema.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { type StepEvent, stepsPerEpoch, trainLoop } from "./loop.ts";
+import { type WeightMasks, withMasks } from "./mask.ts";
 import { createAdam, createSgd, type Optimizer } from "./optimizers.ts";
 import { type ScheduleName, schedules } from "./schedules.ts";
 import type { Teacher } from "./step.ts";
@@ -56,6 +57,8 @@ export interface RecipeOptions {
   readonly data: DataSplits;
   readonly recipe: Recipe;
   readonly teacher?: Teacher;
+  /** Weights to hold at zero. */
+  readonly masks?: WeightMasks;
   /** Where to keep a checkpoint after every epoch. */
   readonly checkpointPath?: string;
   /** Go on from the checkpoint if there is one. */
@@ -108,7 +111,8 @@ export async function trainByRecipe(options: RecipeOptions): Promise<RecipeResul
   const { graph, params, data, recipe, checkpointPath, teacher, signal, clock } = options;
   const steps = recipe.epochs * stepsPerEpoch(data.train.count, recipe.batchSize);
   const makeOptimizer = { sgd: createSgd, adam: createAdam }[recipe.optimizer];
-  const optimizer = makeOptimizer(params, { weightDecay: recipe.weightDecay });
+  const plain = makeOptimizer(params, { weightDecay: recipe.weightDecay });
+  const optimizer = options.masks ? withMasks(plain, params, options.masks) : plain;
   const average = recipe.ema > 0 ? createWeightAverage(params, [...params.specs.keys()], recipe.ema) : null;
   const training: Training = { params, optimizer, average };
   const from = options.resume && checkpointPath ? restore(training, readCheckpoint(checkpointPath)) : { epoch: 0, reports: [] };

@@ -54,6 +54,8 @@ const BOUNDS: Readonly<Record<string, Bound>> = {
     ].map((op) => [op, total]),
   ),
   ConstantOfShape: ([shape]) => requested(shape),
+  CumSum: ([x]) => total([x ?? null]),
+  ScatterElements: ([x]) => total([x ?? null]),
   Expand: ([x, shape]) => total([x ?? null]) * requested(shape),
   Gather: ([x, at]) => total([x ?? null]) * (at?.data.length ?? 0),
 };
