@@ -4,7 +4,9 @@ import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import type { RewardName } from "../prune/amc.ts";
+import type { Constraint } from "../run/card.ts";
 import type { PruneResult } from "../run/prune-run.ts";
+import type { SparseResult } from "../run/sparse-run.ts";
 import { formatBytes, formatCount, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, type DataFlags, examples, imageShape, loadOptions, number, ratio, withData, withRun } from "./options.ts";
@@ -26,6 +28,7 @@ interface PruneFlags extends Omit<DataFlags, "data">, CommonFlags, RecipeFlags {
   readonly lowest: number;
   readonly device: string;
   readonly distillation: boolean;
+  readonly fineGrained?: true;
   readonly baselines?: true;
   readonly resume?: true;
   readonly input?: [number, number, number];
@@ -57,6 +60,7 @@ export function registerPrune(program: Command, context: CommandContext): void {
     .option("--lowest <share>", "share of a group's channels that always stays", ratio, 0.2)
     .option("--device <name>", "cpu, or a latency table: FILE.json or FILE.yaml", "cpu")
     .option("--no-distillation", "fine-tune on the labels alone, not on the original's outputs")
+    .option("--fine-grained", "set single weights to zero, in rounds, until the file has --max-size; channels stay")
     .option("--baselines", "prune and fine-tune by rules of thumb and at random as well, for comparison")
     .option("--resume", "go on with the search in --out")
     .option("--input <CxHxW>", "input where the file leaves it open", imageShape)
@@ -90,6 +94,8 @@ function budgetOf(flags: PruneFlags) {
     throw new AppError("CONFIG", `prune: one of ${names} and --reward must be given, got ${got}`);
   }
   const [limit] = given;
+  if (flags.fineGrained && limit?.[2] !== "size")
+    throw new AppError("CONFIG", `prune: --fine-grained must have --max-size, got ${limit?.[1] ?? "--reward"}`);
   if (!limit) return null;
   const [key, flag, kind, dimension] = limit;
   return { kind, quantity: parseQuantity(flags[key]!, dimension, flag) };
@@ -138,10 +144,11 @@ async function prune(target: string, flags: PruneFlags, { signal, protect }: Com
   const { json, dryRun, resume, debug, ...rest } = flags as PruneFlags & { debug?: unknown };
   const config = { command: "prune", model: target, ...rest, budget, recipe };
   if (dryRun) return printJson(config);
-  const [{ loadData }, { openDevice }, { runPrune }] = await Promise.all([
+  const [{ loadData }, { openDevice }, { runPrune }, { runSparsePrune }] = await Promise.all([
     import("../data/load.ts"),
     import("../hardware/open.ts"),
     import("../run/prune-run.ts"),
+    import("../run/sparse-run.ts"),
   ]);
   const opened = await openModel(target, flags.input);
   const bar = createProgressBar({ isQuiet: json === true });
@@ -159,38 +166,57 @@ async function prune(target: string, flags: PruneFlags, { signal, protect }: Com
     onWarning: (message) => note(`fettle: ${message}`),
     onProgress: bar.onProgress,
   });
-  const result = await runPrune({
+  const common = {
     model: opened.model,
     source: opened.path,
     data: { ...loaded, normalisation: given ?? opened.normalisation ?? loaded.normalisation },
-    budget,
-    reward: flags.reward ?? "accuracy",
     episodes: flags.episodes,
     warmup: flags.warmup,
-    step,
-    lowest: flags.lowest,
     device,
     recipe,
     distillation: flags.distillation,
-    baselines: flags.baselines === true,
     dir: flags.out,
     config,
     threads: flags.threads,
-    ...(resume ? { resume } : {}),
     signal,
     onStart: protect,
     onProgress: bar.onProgress,
-    onNote: (text) => {
+    onNote: (text: string) => {
       if (!json) note(text);
     },
-  });
+  };
+  const result = flags.fineGrained
+    ? await runSparsePrune({ ...common, size: budget!.quantity })
+    : await runPrune({
+        ...common,
+        budget,
+        reward: flags.reward ?? "accuracy",
+        step,
+        lowest: flags.lowest,
+        baselines: flags.baselines === true,
+        ...(resume ? { resume } : {}),
+      });
   bar.stop();
   if (result.isCancelled || result.constraint?.isMet === false) process.exitCode = 4;
   if (json) return printJson(result);
-  show(result, flags.out);
+  if ("rounds" in result) showSparse(result);
+  else showChannels(result);
+  print(`saved    ${flags.out}/model.onnx, card.json, policy.json (${formatBytes(result.card.fileBytes)})`);
 }
 
-function show({ card, original, policies, constraint, latencyMs }: PruneResult, out: string): void {
+function showConstraint({ name, limit, value, isMet, obtained, unit }: Constraint): void {
+  const text = (n: number) => (unit === "ms" ? formatMs(n) : unit === "bytes" ? formatBytes(n) : formatCount(n));
+  print(`\nlimit    ${name} ${text(limit)}, ${isMet ? "met" : "MISSED"}: ${text(value)} (${obtained})`);
+}
+
+function showSparse({ card, original, rounds, constraint }: SparseResult): void {
+  const rows = rounds.map(({ density, pruned, uniform, tuned }) => [density, pruned, uniform, tuned].map(formatPercent));
+  print(table(["density", "validation", "all layers alike", "fine-tuned"], rows));
+  showConstraint(constraint);
+  print(`test accuracy ${formatPercent(card.accuracy.test)}, the original ${formatPercent(original.test)}`);
+}
+
+function showChannels({ card, original, policies, constraint, latencyMs }: PruneResult): void {
   const rows = policies.map(({ name, macs, params, validation, test, tuned }) => [
     name,
     formatCount(macs),
@@ -208,14 +234,9 @@ function show({ card, original, policies, constraint, latencyMs }: PruneResult, 
     "-",
   ];
   print(table(["policy", "MACs", "parameters", "validation", "test", "fine-tuned"], [whole, ...rows]));
-  if (constraint) {
-    const { name, limit, value, isMet, obtained, unit } = constraint;
-    const text = (n: number) => (unit === "ms" ? formatMs(n) : unit === "bytes" ? formatBytes(n) : formatCount(n));
-    print(`\nlimit    ${name} ${text(limit)}, ${isMet ? "met" : "MISSED"}: ${text(value)} (${obtained})`);
-  }
+  if (constraint) showConstraint(constraint);
   print(
     `measured ${formatMs(latencyMs.pruned)} on cpu, the original ${formatMs(latencyMs.original)}; test accuracy ${formatPercent(card.accuracy.test)}`,
   );
   if (latencyMs.pruned > latencyMs.original) print("         the pruned model is SLOWER than the original on this cpu");
-  print(`saved    ${out}/model.onnx, card.json, policy.json (${formatBytes(card.fileBytes)})`);
 }

@@ -5,7 +5,7 @@ import { DATA_TYPE, type NodeProto, type TensorProto } from "./schema.ts";
 
 const LARGEST_GAP = 255;
 /** One byte for the gap, four for the value. */
-const BYTES_PER_ENTRY = 5;
+export const SPARSE_BYTES_PER_WEIGHT = 5;
 /** Names and nodes that a sparse weight takes, roughly. */
 const OVERHEAD_BYTES = 400;
 
@@ -31,7 +31,7 @@ export interface SparseWeight {
 /** The weight as constants and nodes that make it under its name, or null when it is no smaller that way. */
 export function sparseWeight(name: string, { shape, data }: Weight): SparseWeight | null {
   const { gaps, values } = entriesOf(data);
-  if (gaps.length * BYTES_PER_ENTRY + OVERHEAD_BYTES >= 4 * data.length) return null;
+  if (gaps.length * SPARSE_BYTES_PER_WEIGHT + OVERHEAD_BYTES >= 4 * data.length) return null;
   const part = (suffix: string) => `${name}.${suffix}`;
   const node = (opType: string, input: string[], output: string, attribute: NodeProto["attribute"] = []): NodeProto => ({
     name: output,

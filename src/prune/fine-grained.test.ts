@@ -92,5 +92,9 @@ test("a sparse file is as much smaller as its zeros are many, loads in ONNX Runt
   const whole = await importOnnx(dense, "dense.onnx");
   expect(back.graph).toEqual(whole.graph);
   // Zeros lose their sign.
-  for (const [name, { data }] of whole.weights) expect(back.weights.get(name)!.data.map((v) => v + 0), name).toEqual(data.map((v) => v + 0));
+  for (const [name, { data }] of whole.weights)
+    expect(
+      back.weights.get(name)!.data.map((v) => v + 0),
+      name,
+    ).toEqual(data.map((v) => v + 0));
 });

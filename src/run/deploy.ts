@@ -73,6 +73,8 @@ export interface DeployOptions {
   readonly folder: RunFolder;
   readonly seed: number;
   readonly threads?: number;
+  /** Store weights with many zeros so that the file is smaller. */
+  readonly sparse?: boolean;
   readonly constraints?: (measured: { latency: LatencyStatistics; fileBytes: number }) => readonly Constraint[];
 }
 
@@ -80,8 +82,17 @@ export interface DeployOptions {
  * Writes model.onnx and card.json: exported, compared with the engine, tested and timed in ONNX Runtime.
  * @throws AppError ONNX when the file does not compute what the engine computes
  */
-export async function deploy({ graph, params, data, folder, seed, threads = 1, constraints = () => [] }: DeployOptions): Promise<Card> {
-  const bytes = exportOnnx({ graph, weights: exportWeights(params) }, { metadata: { network: graph.name, data: data.name } });
+export async function deploy({
+  graph,
+  params,
+  data,
+  folder,
+  seed,
+  threads = 1,
+  sparse = false,
+  constraints = () => [],
+}: DeployOptions): Promise<Card> {
+  const bytes = exportOnnx({ graph, weights: exportWeights(params) }, { metadata: { network: graph.name, data: data.name }, sparse });
   folder.writeBytes("model.onnx", bytes);
   const path = folder.path("model.onnx");
   const session = await createSession(path, { threads: 2 });

@@ -1,16 +1,11 @@
 /** @file The whole way of `fettle prune`: feasibility, search, reconstruction, fine-tuning, deployment, rules of thumb beside it. */
-import { batches } from "../data/batches.ts";
-import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { Graph, Model } from "../graph/types.ts";
-import type { CpuDevice } from "../hardware/cpu.ts";
-import type { Device } from "../hardware/device.ts";
 import { measureTogether } from "../hardware/measure.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
-import { unfoldBatchNorm } from "../nn/unfold.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { type EpisodeReport, type Evaluated, policyKey, type RewardName, rewardOf, searchPolicy } from "../prune/amc.ts";
 import type { Rounding } from "../prune/budget.ts";
@@ -18,52 +13,40 @@ import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
 import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
 import { channelStep, latencyCost } from "../prune/latency.ts";
 import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
-import { createPruner, type Pruner } from "../prune/pruner.ts";
-import { evaluate } from "../train/evaluate.ts";
-import type { StepEvent } from "../train/loop.ts";
-import { type EpochReport, type Recipe, trainByRecipe } from "../train/recipe.ts";
-import { type Clock, systemClock } from "../util/clock.ts";
-import { createProgress, type OnProgress } from "../util/progress.ts";
+import { createPruner } from "../prune/pruner.ts";
+import { systemClock } from "../util/clock.ts";
+import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatBytes, formatCount, formatMs, formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
+import {
+  accuracyOn,
+  CALIBRATION_BATCHES,
+  calibrationImages,
+  fineTune,
+  type PruneCommon,
+  trainable,
+  withParameters,
+  withSoftmaxOf,
+} from "./prune-steps.ts";
 
 /** What is limited: MACs, parameters, bytes of float32 weights, or milliseconds on the device. */
 export type PruneBudgetKind = "macs" | "params" | "size" | "latency";
 
-export interface PruneOptions {
-  readonly model: Model;
-  /** For messages. */
-  readonly source: string;
-  /** Its normalisation must be the one that the model was trained with. */
-  readonly data: DataSplits;
+export interface PruneOptions extends PruneCommon {
   /** null: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
   readonly budget: { readonly kind: PruneBudgetKind; readonly quantity: Quantity } | null;
   readonly reward: RewardName;
-  readonly episodes: number;
-  /** Episodes of random actions first. */
-  readonly warmup: number;
   /** Multiple of channels, or "device" for the device's own step. */
   readonly step: number | "device";
   readonly lowest: number;
-  readonly device: Device | CpuDevice;
-  /** Fine-tuning; 0 epochs for none. */
-  readonly recipe: Recipe;
-  readonly distillation: boolean;
   /** Train rules of thumb and a random policy alike. */
   readonly baselines: boolean;
-  readonly dir: string;
-  readonly config: unknown;
-  readonly threads: number;
+  /** Go on with the search of an interrupted run. */
   readonly resume?: boolean;
-  readonly signal?: AbortSignal;
-  readonly onStart?: () => void;
-  readonly onProgress?: OnProgress;
-  readonly onNote?: (text: string) => void;
-  readonly clock?: Clock;
 }
 
 export interface PolicyResult {
@@ -87,8 +70,6 @@ export interface PruneResult {
   readonly isCancelled: boolean;
 }
 
-const CALIBRATION_BATCHES = 8;
-const CALIBRATION_BATCH = 250;
 const RECALIBRATION_BATCHES = 8;
 const RANDOM_POLICIES = 10;
 
@@ -99,41 +80,6 @@ const formatters: Record<PruneBudgetKind, (value: number) => string> = {
   latency: formatMs,
 };
 export const formatPruneCost = (kind: PruneBudgetKind, value: number): string => formatters[kind](value);
-
-/** Equal batches of normalised training images, the same for the same seed. */
-function calibrationImages(data: DataSplits, seed: number, count: number): Float32Array[] {
-  const size = Math.min(CALIBRATION_BATCH, data.train.count);
-  const order = { batchSize: size, normalisation: data.normalisation, augmentation: null, shuffle: true, dropLast: true, epoch: 0 };
-  const result: Float32Array[] = [];
-  for (const batch of batches(data.train, { ...order, rng: createRng(seed).fork("calibration") })) {
-    result.push(batch.x.slice());
-    if (result.length === count) break;
-  }
-  return result;
-}
-
-/** The graph up to its logits: probabilities at the end are for users, not for training. */
-export function withoutSoftmax(graph: Graph): Graph {
-  const last = graph.nodes.find(({ name }) => name === graph.output);
-  if (last?.op !== "softmax") return graph;
-  return { ...graph, nodes: graph.nodes.filter((node) => node !== last), output: last.inputs[0]! };
-}
-
-function withParameters<T>({ graph, weights }: Model, work: (params: ParameterStore) => T): T {
-  const params = createParameters(paramSpecs(graph), createRng(0));
-  importWeights(params, weights);
-  const done = () => params[Symbol.dispose]();
-  let result: T;
-  try {
-    result = work(params);
-  } catch (error) {
-    done();
-    throw error;
-  }
-  if (!(result instanceof Promise)) done();
-  else return result.finally(done) as T;
-  return result;
-}
 
 interface Budget {
   readonly kind: PruneBudgetKind;
@@ -180,8 +126,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const { data, source, recipe, dir, config, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
-  const training: Model = { graph: withoutSoftmax(options.model.graph), weights: options.model.weights };
-  const model = withParameters(training, (params) => unfoldBatchNorm(training, params, images));
+  const model = trainable(options.model, images);
   const prunable = analyse(model.graph);
   if (prunable.groups.length === 0)
     throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
@@ -197,13 +142,11 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   options.onStart?.();
   using params = createParameters(paramSpecs(model.graph), createRng(0));
   importWeights(params, model.weights);
-  const accuracyOn = (graph: Graph, store: ParameterStore, set: "validation" | "test") =>
-    evaluate(graph, store, data[set], { normalisation: data.normalisation }).accuracy;
   const original = {
     macs: macs(sizes),
     params: paramsOf(sizes),
-    validation: accuracyOn(model.graph, params, "validation"),
-    test: accuracyOn(model.graph, params, "test"),
+    validation: accuracyOn(model.graph, params, data, "validation"),
+    test: accuracyOn(model.graph, params, data, "test"),
   };
   const limitText = budget
     ? `, limit ${formatPruneCost(budget.kind, budget.limit)} of ${formatPruneCost(budget.kind, budget.cost(sizes))}`
@@ -215,7 +158,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const pruner = createPruner({ model, prunable, params, images, rng: createRng(recipe.seed).fork("pruner") });
   const score = (kept: readonly number[]): number => {
     pruner.apply(kept);
-    return accuracyOn(model.graph, params, "validation");
+    return accuracyOn(model.graph, params, data, "validation");
   };
   const journal = openJournal<{ kept: readonly number[]; accuracy: number }>(folder.path("episodes.jsonl"), options.resume === true);
   const known = new Map(journal.entries.map(({ kept, accuracy }) => [policyKey(kept), accuracy]));
@@ -263,13 +206,19 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     const smaller = pruner.extract(kept);
     await withParameters(smaller, async (own) => {
       recalibrate(smaller.graph, own, renewal);
-      const before = { validation: accuracyOn(smaller.graph, own, "validation"), test: accuracyOn(smaller.graph, own, "test") };
+      const before = { validation: accuracyOn(smaller.graph, own, data, "validation"), test: accuracyOn(smaller.graph, own, data, "test") };
       onNote(`${name}: ${formatCount(macs(kept))} MACs, before fine-tuning validation ${formatPercent(before.validation)}`);
       let tuned: number | null = null;
       if (recipe.epochs > 0 && !isCancelled) {
-        const outcome = await fineTune(options, smaller.graph, own, model.graph, params, name, folder);
+        const outcome = await fineTune(options, {
+          graph: smaller.graph,
+          params: own,
+          teacher: { graph: model.graph, params },
+          name,
+          folder,
+        });
         isCancelled ||= outcome.isCancelled;
-        tuned = accuracyOn(smaller.graph, own, "test");
+        tuned = accuracyOn(smaller.graph, own, data, "test");
         onNote(`${name}: after fine-tuning test ${formatPercent(tuned)}`);
       }
       results.push({ name, kept, macs: macs(kept), params: paramsOf(kept), ...before, tuned });
@@ -282,38 +231,6 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const [originalMs, prunedMs] = await measureTogether(files, { threads: options.threads });
   const constraint = card!.constraints[0] ?? null;
   return { card: card!, original, policies: results, constraint, latencyMs: { original: originalMs!, pruned: prunedMs! }, isCancelled };
-}
-
-/** Trains the pruned network, by default on the original's outputs as well. */
-async function fineTune(
-  { data, recipe, distillation, signal, onProgress, clock = systemClock }: PruneOptions,
-  graph: Graph,
-  params: ParameterStore,
-  teacherGraph: Graph,
-  teacherParams: ParameterStore,
-  name: string,
-  folder: RunFolder,
-): Promise<{ readonly isCancelled: boolean }> {
-  let report: ((done: number, message?: string) => void) | null = null;
-  let latest = "";
-  const onStep = ({ step, steps }: StepEvent) => {
-    report ??= createProgress(`fine-tuning ${name}`, steps, clock, onProgress);
-    report(step + 1, latest);
-  };
-  const onEpoch = (event: EpochReport) => {
-    latest = `epoch ${event.epoch + 1}: validation ${formatPercent(event.validation.accuracy)}`;
-    folder.log({ type: "fine-tuning", policy: name, ...event });
-  };
-  return trainByRecipe({
-    graph,
-    params,
-    data,
-    recipe,
-    ...(distillation ? { teacher: { graph: teacherGraph, params: teacherParams } } : {}),
-    ...(signal ? { signal } : {}),
-    onStep,
-    onEpoch,
-  });
 }
 
 /** policy.json: shares and counts per group, and the input channels of every layer in AMC's own list form. */
@@ -343,11 +260,7 @@ interface Deployed {
 
 /** Writes model.onnx with the interface of the original (probabilities, channels last) and its card. */
 function deployPruned(options: PruneOptions, { graph, params, folder, budget, kept }: Deployed): Promise<Card> {
-  const original = options.model.graph;
-  const softmax = original.nodes.find(({ name, op }) => name === original.output && op === "softmax");
-  const restored: Graph = softmax
-    ? { ...graph, nodes: [...graph.nodes, { ...softmax, inputs: [graph.output] } as Graph["nodes"][number]], output: softmax.name }
-    : graph;
+  const restored = withSoftmaxOf(options.model.graph, graph);
   const constraints = ({ latency }: { latency: { p50Ms: number } }): Constraint[] => {
     if (!budget) return [];
     const { kind, limit, cost } = budget;
@@ -360,5 +273,3 @@ function deployPruned(options: PruneOptions, { graph, params, folder, budget, ke
   const { data, threads, recipe } = options;
   return deploy({ graph: restored, params, data, folder, seed: recipe.seed, threads, constraints });
 }
-
-export type { Pruner };

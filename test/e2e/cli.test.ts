@@ -1,6 +1,6 @@
 /** @file The command line as a user runs it: real processes, real files. */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -265,6 +265,24 @@ describe("prune", () => {
     const policy = json(readFileSync(join(dir, "pruned", "policy.json"), "utf8"));
     expect(policy.amc[0]).toBe(3);
     expect(policy.groups.every(({ kept, channels }: { kept: number; channels: number }) => kept >= 1 && kept <= channels)).toBe(true);
+  });
+
+  test("single weights, stored sparse: the file has the size that was asked for", () => {
+    const flags = ["--fine-grained", "--max-size", "30%", "--episodes", "8", "--epochs", "1", "--lr", "0.01", "--out", "sparse", "--json"];
+    const { status, stdout, stderr } = fettle("prune", "base", ...common, ...flags);
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const { original, rounds, constraint, card } = json(stdout);
+    expect(rounds.map(({ density }: { density: number }) => density).slice(0, 2)).toEqual([0.5, 0.35]);
+    expect(card.fileBytes).toBe(statSync(join(dir, "sparse", "model.onnx")).size);
+    expect(card.fileBytes).toBeLessThanOrEqual(0.3 * original.fileBytes);
+    expect(card.fileBytes).toBeGreaterThan(0.25 * original.fileBytes);
+    expect(constraint).toMatchObject({ name: "size", isMet: true, obtained: "measured", value: card.fileBytes });
+    const refused = fettle("prune", "base", ...common, "--fine-grained", "--max-size", "2%");
+    expect([refused.status, refused.stderr]).toEqual([3, expect.stringMatching(/prune: size must be at least [\d.]+ KB for this network/)]);
+    expect(fettle("prune", "base", ...common, "--fine-grained", "--max-macs", "50%").stderr).toBe(
+      "fettle: prune: --fine-grained must have --max-size, got --max-macs\n",
+    );
   });
 
   test("a limit that cannot be met is refused at once, with the nearest that can", () => {

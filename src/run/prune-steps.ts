@@ -1,0 +1,134 @@
+/** @file Steps that both ways of pruning share: calibration images, parameters of a model, fine-tuning, a file with the original's interface. */
+import { batches } from "../data/batches.ts";
+import type { DataSplits } from "../data/types.ts";
+import { paramSpecs } from "../graph/params.ts";
+import type { Graph, Model } from "../graph/types.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import type { Device } from "../hardware/device.ts";
+import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
+import { unfoldBatchNorm } from "../nn/unfold.ts";
+import { evaluate } from "../train/evaluate.ts";
+import type { StepEvent } from "../train/loop.ts";
+import type { WeightMasks } from "../train/mask.ts";
+import { type EpochReport, type Recipe, trainByRecipe } from "../train/recipe.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { createProgress, type OnProgress } from "../util/progress.ts";
+import { createRng } from "../util/rng.ts";
+import { formatPercent } from "../util/units.ts";
+import type { RunFolder } from "./folder.ts";
+
+/** What any pruning run needs to know. */
+export interface PruneCommon {
+  readonly model: Model;
+  /** For messages. */
+  readonly source: string;
+  /** Its normalisation must be the one that the model was trained with. */
+  readonly data: DataSplits;
+  readonly episodes: number;
+  /** Episodes of random actions first. */
+  readonly warmup: number;
+  readonly device: Device | CpuDevice;
+  /** Fine-tuning; 0 epochs for none. */
+  readonly recipe: Recipe;
+  readonly distillation: boolean;
+  readonly dir: string;
+  readonly config: unknown;
+  readonly threads: number;
+  readonly signal?: AbortSignal;
+  /** Called when there is something to save. */
+  readonly onStart?: () => void;
+  readonly onProgress?: OnProgress;
+  readonly onNote?: (text: string) => void;
+  readonly clock?: Clock;
+}
+
+export const CALIBRATION_BATCHES = 8;
+const CALIBRATION_BATCH = 250;
+
+/** Equal batches of normalised training images, the same for the same seed. */
+export function calibrationImages(data: DataSplits, seed: number, count: number): Float32Array[] {
+  const size = Math.min(CALIBRATION_BATCH, data.train.count);
+  const order = { batchSize: size, normalisation: data.normalisation, augmentation: null, shuffle: true, dropLast: true, epoch: 0 };
+  const result: Float32Array[] = [];
+  for (const batch of batches(data.train, { ...order, rng: createRng(seed).fork("calibration") })) {
+    result.push(batch.x.slice());
+    if (result.length === count) break;
+  }
+  return result;
+}
+
+/** The graph up to its logits: probabilities at the end are for users, not for training. */
+export function withoutSoftmax(graph: Graph): Graph {
+  const last = graph.nodes.find(({ name }) => name === graph.output);
+  if (last?.op !== "softmax") return graph;
+  return { ...graph, nodes: graph.nodes.filter((node) => node !== last), output: last.inputs[0]! };
+}
+
+export function withParameters<T>({ graph, weights }: Model, work: (params: ParameterStore) => T): T {
+  const params = createParameters(paramSpecs(graph), createRng(0));
+  importWeights(params, weights);
+  const done = () => params[Symbol.dispose]();
+  let result: T;
+  try {
+    result = work(params);
+  } catch (error) {
+    done();
+    throw error;
+  }
+  if (!(result instanceof Promise)) done();
+  else return result.finally(done) as T;
+  return result;
+}
+
+/** The model up to its logits, with batch normalisation to fine-tune. */
+export function trainable(model: Model, images: readonly Float32Array[]): Model {
+  const training: Model = { graph: withoutSoftmax(model.graph), weights: model.weights };
+  return withParameters(training, (params) => unfoldBatchNorm(training, params, images));
+}
+
+/** The graph with the probabilities that the original ends in. */
+export function withSoftmaxOf(original: Graph, graph: Graph): Graph {
+  const softmax = original.nodes.find(({ name, op }) => name === original.output && op === "softmax");
+  if (!softmax) return graph;
+  return { ...graph, nodes: [...graph.nodes, { ...softmax, inputs: [graph.output] } as Graph["nodes"][number]], output: softmax.name };
+}
+
+export const accuracyOn = (graph: Graph, params: ParameterStore, data: DataSplits, set: "validation" | "test"): number =>
+  evaluate(graph, params, data[set], { normalisation: data.normalisation }).accuracy;
+
+export interface FineTuning {
+  readonly graph: Graph;
+  readonly params: ParameterStore;
+  readonly teacher: { readonly graph: Graph; readonly params: ParameterStore };
+  readonly name: string;
+  readonly folder: RunFolder;
+  readonly masks?: WeightMasks;
+}
+
+/** Trains the pruned network, by default on the original's outputs as well. */
+export function fineTune(
+  { data, recipe, distillation, signal, onProgress, clock = systemClock }: PruneCommon,
+  { graph, params, teacher, name, folder, masks }: FineTuning,
+): Promise<{ readonly isCancelled: boolean }> {
+  let report: ((done: number, message?: string) => void) | null = null;
+  let latest = "";
+  const onStep = ({ step, steps }: StepEvent) => {
+    report ??= createProgress(`fine-tuning ${name}`, steps, clock, onProgress);
+    report(step + 1, latest);
+  };
+  const onEpoch = (event: EpochReport) => {
+    latest = `epoch ${event.epoch + 1}: validation ${formatPercent(event.validation.accuracy)}`;
+    folder.log({ type: "fine-tuning", policy: name, ...event });
+  };
+  return trainByRecipe({
+    graph,
+    params,
+    data,
+    recipe,
+    ...(distillation ? { teacher } : {}),
+    ...(masks ? { masks } : {}),
+    ...(signal ? { signal } : {}),
+    onStep,
+    onEpoch,
+  });
+}

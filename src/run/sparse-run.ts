@@ -1,0 +1,190 @@
+/** @file `fettle prune --fine-grained`: single weights removed in rounds of search and fine-tuning, stored sparse. */
+import { AppError } from "../errors.ts";
+import { requireComputable } from "../graph/opaque.ts";
+import { paramSpecs } from "../graph/params.ts";
+import type { Model } from "../graph/types.ts";
+import { createParameters, exportWeights, importWeights, type ParameterStore } from "../nn/parameters.ts";
+import { recalibrate } from "../nn/recalibrate.ts";
+import { exportOnnx } from "../onnx/export.ts";
+import { SPARSE_BYTES_PER_WEIGHT } from "../onnx/sparse.ts";
+import { rewardOf, searchPolicy } from "../prune/amc.ts";
+import { analyse } from "../prune/environment.ts";
+import { createSparseEnvironment, magnitudeMask, type SparseLayer, sparseLayers, uniformSparsity } from "../prune/fine-grained.ts";
+import { valuesOf } from "../tensor/tensor.ts";
+import { applyMasks, type WeightMasks } from "../train/mask.ts";
+import { systemClock } from "../util/clock.ts";
+import { createProgress } from "../util/progress.ts";
+import { createRng } from "../util/rng.ts";
+import { formatBytes, formatPercent, type Quantity } from "../util/units.ts";
+import type { Card, Constraint } from "./card.ts";
+import { deploy } from "./deploy.ts";
+import { openRunFolder } from "./folder.ts";
+import { accuracyOn, CALIBRATION_BATCHES, calibrationImages, fineTune, type PruneCommon, trainable, withSoftmaxOf } from "./prune-steps.ts";
+
+export interface SparseOptions extends PruneCommon {
+  /** Limit of the file's size, bytes or a share of the dense file. */
+  readonly size: Quantity;
+}
+
+export interface SparseRound {
+  /** Share of all weights that stay. */
+  readonly density: number;
+  /** 0…1 on validation images before fine-tuning, by the agent and with every layer alike, and after it. */
+  readonly pruned: number;
+  readonly uniform: number;
+  readonly tuned: number;
+  readonly perLayer: readonly { readonly name: string; readonly density: number }[];
+}
+export interface SparseResult {
+  readonly card: Card;
+  readonly original: { readonly validation: number; readonly test: number; readonly fileBytes: number };
+  readonly rounds: readonly SparseRound[];
+  readonly constraint: Constraint;
+  readonly isCancelled: boolean;
+}
+
+/** The paper's rounds for ResNet-50; below the last, each keeps four fifths of the one before. */
+const ROUNDS = [0.5, 0.35, 0.25, 0.2] as const;
+const FURTHER = 0.8;
+const MOST_REMOVED = 0.95;
+const STATISTICS_BATCHES = 2;
+
+/** Densities down to `last`. */
+export function densitiesTo(last: number): number[] {
+  const rounds: number[] = ROUNDS.filter((density) => density > last);
+  for (let next = ROUNDS.at(-1)! * FURTHER; next > last; next *= FURTHER) rounds.push(next);
+  return [...rounds, last];
+}
+
+/** Trial files written to find the density of a size. */
+const TRIALS = 8;
+/** Share of the limit that is aimed at: gaps fall differently in every policy. */
+const AIM = 0.99;
+
+/** Size of the file with every layer at the same density. */
+function trialBytes({ graph, weights }: Model, layers: readonly SparseLayer[], density: number): number {
+  const sparse = new Map(weights);
+  for (const [i, kept] of uniformSparsity(layers, density).entries()) {
+    const { shape, data } = weights.get(layers[i]!.weight)!;
+    const mask = magnitudeMask({ shape, data }, kept);
+    sparse.set(layers[i]!.weight, { shape, data: data.map((value, at) => value * mask[at]!) });
+  }
+  return exportOnnx({ graph, weights: sparse }, { sparse: true }).length;
+}
+
+/** The density at which the file has the size of the limit, at most a half. @throws AppError INFEASIBLE */
+function densityFor(limit: number, model: Model, layers: readonly SparseLayer[]): number {
+  const weights = layers.reduce((sum, layer) => sum + layer.size, 0);
+  const least = 1 - MOST_REMOVED;
+  const smallest = trialBytes(model, layers, least);
+  if (smallest > AIM * limit) {
+    const [nearest, wanted] = [formatBytes(smallest / AIM), formatBytes(limit)];
+    throw new AppError("INFEASIBLE", `prune: size must be at least ${nearest} for this network, got a limit of ${wanted} — raise it`);
+  }
+  let density = 0.5;
+  for (let i = 0; i < TRIALS; i++) {
+    const excess = trialBytes(model, layers, density) - AIM * limit;
+    if (i === 0 && excess <= 0) break;
+    density = Math.max(least, Math.min(0.5, density - excess / (SPARSE_BYTES_PER_WEIGHT * weights)));
+  }
+  return density;
+}
+
+/** The weights of `params` with all but the largest `kept` of each layer at zero. */
+function masksFor(params: ParameterStore, layers: readonly SparseLayer[], kept: readonly number[]): WeightMasks {
+  return new Map(layers.map(({ weight }, i) => [weight, magnitudeMask({ shape: [], data: valuesOf(params.get(weight)) }, kept[i]!)]));
+}
+
+/** Prunes in rounds; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
+export async function runSparsePrune(options: SparseOptions): Promise<SparseResult> {
+  const { data, source, recipe, dir, config, size, signal, onNote = () => {}, onProgress, clock = systemClock } = options;
+  requireComputable(options.model.graph, source);
+  const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
+  const model = trainable(options.model, images);
+  const { graph } = model;
+  const prunable = analyse(graph);
+  const layers = sparseLayers(prunable, model);
+  const denseBytes = exportOnnx(options.model).length;
+  const limit = size.kind === "absolute" ? size.value : size.ratio * denseBytes;
+  const densities = densitiesTo(densityFor(limit, model, layers));
+
+  const folder = openRunFolder(dir, config, clock);
+  options.onStart?.();
+  using teacher = createParameters(paramSpecs(graph), createRng(0));
+  importWeights(teacher, model.weights);
+  using params = createParameters(paramSpecs(graph), createRng(0));
+  importWeights(params, model.weights);
+  const original = {
+    validation: accuracyOn(graph, teacher, data, "validation"),
+    test: accuracyOn(graph, teacher, data, "test"),
+    fileBytes: denseBytes,
+  };
+  onNote(
+    `${graph.name}: ${layers.length} layers, validation ${formatPercent(original.validation)}, limit ${formatBytes(limit)} of ${formatBytes(denseBytes)}`,
+  );
+
+  const rounds: SparseRound[] = [];
+  let isCancelled = false;
+  for (const [i, density] of densities.entries()) {
+    const before = exportWeights(params);
+    const score = (kept: readonly number[]): number => {
+      importWeights(params, before);
+      applyMasks(params, masksFor(params, layers, kept));
+      recalibrate(graph, params, images.slice(0, STATISTICS_BATCHES));
+      return accuracyOn(graph, params, data, "validation");
+    };
+    const report = createProgress(`searching density ${formatPercent(density)}`, options.episodes, clock, onProgress);
+    const found = await searchPolicy({
+      environment: createSparseEnvironment({ prunable, layers, density, mostRemoved: MOST_REMOVED }),
+      reward: rewardOf(
+        "accuracy",
+        () => 1,
+        () => 1,
+      ),
+      episodes: options.episodes,
+      seed: recipe.seed + i,
+      agent: { warmup: options.warmup, capacity: 100 * layers.length },
+      evaluate: score,
+      onEpisode: async (event) => {
+        report(event.episode + 1, `last ${formatPercent(event.accuracy)}`);
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+      ...(signal ? { signal } : {}),
+    });
+    if (!found) {
+      if (i === 0) throw new AppError("NOT_REACHED", "prune: at least one episode must be completed, got none before the interruption");
+      importWeights(params, before);
+      isCancelled = true;
+      break;
+    }
+    const uniform = score(uniformSparsity(layers, density));
+    importWeights(params, before);
+    const masks = masksFor(params, layers, found.kept);
+    applyMasks(params, masks);
+    recalibrate(graph, params, images);
+    const name = `density ${formatPercent(density)}`;
+    onNote(`${name}: validation ${formatPercent(found.accuracy)} before fine-tuning, with all layers alike ${formatPercent(uniform)}`);
+    if (recipe.epochs > 0 && !signal?.aborted)
+      await fineTune(options, { graph, params, teacher: { graph, params: teacher }, name, folder, masks });
+    const perLayer = layers.map((layer, k) => ({ name: layer.name, density: found.kept[k]! / layer.size }));
+    const tuned = accuracyOn(graph, params, data, "validation");
+    rounds.push({ density, pruned: found.accuracy, uniform, tuned, perLayer });
+    folder.writeJson("policy.json", { rounds });
+    onNote(`${name}: validation ${formatPercent(tuned)} after fine-tuning`);
+    isCancelled = signal?.aborted === true;
+    if (isCancelled) break;
+  }
+  const card = await deploy({
+    graph: withSoftmaxOf(options.model.graph, graph),
+    params,
+    data,
+    folder,
+    seed: recipe.seed,
+    threads: options.threads,
+    sparse: true,
+    constraints: ({ fileBytes }) => [
+      { name: "size", unit: "bytes", limit, value: fileBytes, obtained: "measured", isMet: fileBytes <= limit },
+    ],
+  });
+  return { card, original, rounds, constraint: card.constraints[0]!, isCancelled };
+}
