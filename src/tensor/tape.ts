@@ -2,7 +2,7 @@
 import { ARG } from "../onednn/api.ts";
 import { runtime } from "../onednn/runtime.ts";
 import { copy, toLayout } from "./layout.ts";
-import { empty, free, type Tensor } from "./tensor.ts";
+import { empty, free, type Gradient, type Tensor } from "./tensor.ts";
 
 /**
  * Gradients of the inputs for the gradient of the output, in the inputs' order; null where none is wanted. The function may
@@ -42,10 +42,21 @@ export function addInto(into: Tensor, other: Tensor): void {
   engine.execute(primitive, [ARG.src, layout, into.block], [ARG.src1, layout, other.block], [ARG.dst, layout, into.block]);
 }
 
+/** Makes the memory of `gradient` the slot's own, when nothing else refers to it. */
+function adopt(slot: Gradient, gradient: Tensor): boolean {
+  if (gradient.layout !== slot.tensor.layout || !isExclusive(gradient)) return false;
+  const { pool } = runtime();
+  const former = slot.tensor.block;
+  pool.retain(gradient.block);
+  slot.tensor = { ...slot.tensor, block: gradient.block };
+  pool.release(former);
+  return true;
+}
+
 function collectLeaf(leaf: Tensor, gradient: Tensor): void {
   const slot = leaf.gradient!;
   if (!slot.isSet) {
-    copy(gradient, slot.tensor);
+    if (!adopt(slot, gradient)) copy(gradient, slot.tensor);
     slot.isSet = true;
   } else {
     const plain = toLayout(gradient, slot.tensor.layout);

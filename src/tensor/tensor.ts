@@ -17,7 +17,7 @@ export interface Tensor {
 
 /** Gradient of a leaf: `isSet` tells whether the last backward pass reached it. */
 export interface Gradient {
-  readonly tensor: Tensor;
+  tensor: Tensor;
   isSet: boolean;
 }
 
