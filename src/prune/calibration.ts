@@ -1,4 +1,6 @@
 /** @file What layers read, sampled from images: the Gram matrices that least squares needs. */
+
+import { isDepthwise, isLayer, type LayerNode } from "../graph/layers.ts";
 import type { Graph, NodeOf } from "../graph/types.ts";
 import type { ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
@@ -6,7 +8,6 @@ import { runtime } from "../onednn/runtime.ts";
 import { toArray } from "../tensor/layout.ts";
 import { createScope, empty, fromArray, plainLayout, type Tensor, valuesOf } from "../tensor/tensor.ts";
 import type { Rng } from "../util/rng.ts";
-import { isDepthwise, isLayer, type LayerNode } from "./layers.ts";
 import type { Gram } from "./reconstruct.ts";
 
 export interface CalibrationOptions {

@@ -1,9 +1,10 @@
 /** @file What a network costs when each group keeps so many channels, without building it. */
+
+import { isDepthwise, isLayer, type LayerNode } from "../graph/layers.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Graph, SampleShape } from "../graph/types.ts";
 import type { Coupling } from "./coupling.ts";
 import type { ChannelGroup } from "./groups.ts";
-import { isDepthwise, isLayer, type LayerNode } from "./layers.ts";
 
 /** Channels of one side of a layer: a fixed number, and so many per atom kept of some groups. */
 export interface Width {

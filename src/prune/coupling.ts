@@ -3,9 +3,10 @@
  * channels that can only be removed at once (a residual sum ties those of its two terms, a depthwise convolution its input's to its
  * output's, …). Works per channel, so that concatenation, splits and shuffles need no special treatment later.
  */
+
+import { isDepthwise } from "../graph/layers.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Graph, Node, NodeOf, OpType, SampleShape } from "../graph/types.ts";
-import { isDepthwise } from "./layers.ts";
 
 export interface Coupling {
   /** Atom of each channel ([C, H, W]) or feature ([F]) of every value by name. */

@@ -1,7 +1,8 @@
 /** @file Groups of channels: atoms that are read and made by the same layers, among which a pruner chooses. */
+
+import { isDepthwise, isLayer } from "../graph/layers.ts";
 import type { Graph } from "../graph/types.ts";
 import { type Coupling, traceChannels } from "./coupling.ts";
-import { isDepthwise, isLayer } from "./layers.ts";
 
 export interface ChannelGroup {
   /** Of the first layer that makes its channels. */

@@ -1,4 +1,6 @@
 /** @file A trained network with channels switched off: weights reconstructed, statistics renewed, without building another graph. */
+
+import { isDepthwise, isLayer, type LayerNode } from "../graph/layers.ts";
 import type { Model, Weight } from "../graph/types.ts";
 import { importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
@@ -7,7 +9,6 @@ import type { Rng } from "../util/rng.ts";
 import { collectGrams, isReconstructible } from "./calibration.ts";
 import type { Prunable } from "./environment.ts";
 import { rankAtoms } from "./importance.ts";
-import { isDepthwise, isLayer, type LayerNode } from "./layers.ts";
 import { type Gram, reconstruct } from "./reconstruct.ts";
 import { removeChannels } from "./surgery.ts";
 

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createBuilder } from "../graph/builder.ts";
+import { isDepthwise, isLayer } from "../graph/layers.ts";
 import { buildNetwork } from "../graph/networks/index.ts";
 import { paramSpecs } from "../graph/params.ts";
 import { inferShapes } from "../graph/shapes.ts";
@@ -13,7 +14,6 @@ import { createScope, fromArray } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
 import { traceChannels } from "./coupling.ts";
 import { channelGroups } from "./groups.ts";
-import { isDepthwise, isLayer } from "./layers.ts";
 import { removeChannels } from "./surgery.ts";
 
 const BATCH = 2;

@@ -1,8 +1,8 @@
 /** @file Removal of channels: a smaller model that computes what the larger one computes with those channels zeroed at every reader. */
 import { AppError } from "../errors.ts";
+import { isDepthwise } from "../graph/layers.ts";
 import type { Graph, Model, Node, NodeOf, OpType, Weight } from "../graph/types.ts";
 import { type Coupling, traceChannels } from "./coupling.ts";
-import { isDepthwise } from "./layers.ts";
 
 /** Positions that stay, of a node's first input and of its result. */
 interface Kept {

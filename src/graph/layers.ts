@@ -1,5 +1,5 @@
 /** @file Which nodes hold weights that channels can be cut from. */
-import type { Node, NodeOf } from "../graph/types.ts";
+import type { Node, NodeOf } from "./types.ts";
 
 /** A convolution or linear layer. */
 export type LayerNode = NodeOf<"conv"> | NodeOf<"linear">;
