@@ -48,7 +48,7 @@ export async function run(args: readonly string[]): Promise<void> {
     plain.push(seconds(forward));
     episodes.push(
       seconds(() => {
-        const { kept, steps } = environment.play((state) => agent.explore(state, episode));
+        const { decisions: kept, steps } = environment.play((state) => agent.explore(state, episode));
         pruner.apply(kept);
         agent.finish(steps, forward().accuracy, episode);
       }),

@@ -14,11 +14,11 @@ export function registerEvaluate(program: Command): void {
     .description("measure the accuracy of an exported model on the test images")
     .argument("<model>", "ONNX file or run folder");
   withData(withJson(command))
-    .option("--seed <n>", "seed by which an unsplit folder is divided", number({ min: 0, integer: true }), 0)
+    .option("--seed <n>", "for --split-seed", number({ min: 0, integer: true }), 0)
     .option("--threads <n>", "threads of ONNX Runtime", count, 2)
     .addHelpText("after", examples(["evaluate runs/shoes --data fashion-mnist", "evaluate model.onnx --data images:photos --json"]))
     .action(async (target: string, flags: EvaluateFlags) => {
-      const [{ loadData }, { createSession }, { evaluateOnnx }, { modelPath, normalisationBeside }] = await Promise.all([
+      const [{ loadData }, { createSession }, { evaluateOnnx }, { modelPath, trainedWith }] = await Promise.all([
         import("../data/load.ts"),
         import("../onnx/session.ts"),
         import("../run/deploy.ts"),
@@ -27,14 +27,16 @@ export function registerEvaluate(program: Command): void {
       const path = modelPath(target);
       const session = await createSession(path, { threads: flags.threads });
       const size = flags.size ?? (flags.data.startsWith("images:") && session.inputShape[2]! > 0 ? session.inputShape[2] : undefined);
-      const data = await loadData(flags.data, loadOptions({ ...flags, ...(size === undefined ? {} : { size }) }));
+      const known = trainedWith(path);
+      const splitSeed = flags.splitSeed ?? known.splitSeed ?? flags.seed;
+      const data = await loadData(flags.data, loadOptions({ ...flags, splitSeed, ...(size === undefined ? {} : { size }) }));
       if (session.inputShape.slice(1).join() !== data.test.shape.join()) {
         throw new AppError(
           "CONFIG",
           `evaluate: images must be ${session.inputShape.slice(1).join("x")} as ${path} reads them, got ${data.test.shape.join("x")}`,
         );
       }
-      const accuracy = await evaluateOnnx(session, data.test, normalisationBeside(path) ?? data.normalisation);
+      const accuracy = await evaluateOnnx(session, data.test, known.normalisation ?? data.normalisation);
       await session.close();
       if (flags.json) printJson({ model: path, data: flags.data, accuracy, images: data.test.count });
       else print(`test accuracy ${formatPercent(accuracy)} on ${data.test.count} images`);

@@ -32,19 +32,25 @@ export interface DataFlags {
   readonly validation: number;
   readonly limit?: number;
   readonly seed: number;
+  readonly splitSeed?: number;
 }
 export function withData(command: Command): Command {
   return command
     .requiredOption("--data <set>", `labelled images: ${dataForms}`)
     .option("--size <pixels>", "side of the square that images of a folder are resized to", count)
     .option("--validation <share>", "share of the training images held out for validation", ratio, 0.1)
-    .option("--limit <images>", "use at most this many training images", count);
+    .option("--limit <images>", "use at most this many training images", count)
+    .option(
+      "--split-seed <n>",
+      "seed of the split into training, validation and test images (default: the model's own where its card tells, or --seed)",
+      number({ min: 0, integer: true }),
+    );
 }
 
 /** What the data flags say to the loader. */
-export function loadOptions({ seed, validation, size, limit }: DataFlags, onProgress?: OnProgress): LoadOptions {
+export function loadOptions({ seed, splitSeed, validation, size, limit }: DataFlags, onProgress?: OnProgress): LoadOptions {
   return {
-    seed,
+    seed: splitSeed ?? seed,
     validationRatio: validation,
     ...(size === undefined ? {} : { size }),
     ...(limit === undefined ? {} : { limit }),

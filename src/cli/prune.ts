@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
-import type { RewardName } from "../prune/amc.ts";
+import type { RewardName } from "../prune/reward.ts";
 import type { Constraint } from "../run/card.ts";
 import type { PruneResult } from "../run/prune-run.ts";
 import type { SparseResult } from "../run/sparse-run.ts";
@@ -142,7 +142,9 @@ async function prune(target: string, flags: PruneFlags, { signal, protect }: Com
   const given = givenNormalisation(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, resume, debug, ...rest } = flags as PruneFlags & { debug?: unknown };
-  const config = { command: "prune", model: target, ...rest, budget, recipe };
+  const opened = await openModel(target, flags.input);
+  const splitSeed = flags.splitSeed ?? opened.trainedWith.splitSeed ?? flags.seed;
+  const config = { command: "prune", model: target, ...rest, splitSeed, budget, recipe };
   if (dryRun) return printJson(config);
   const [{ loadData }, { openDevice }, { runPrune }, { runSparsePrune }] = await Promise.all([
     import("../data/load.ts"),
@@ -150,11 +152,10 @@ async function prune(target: string, flags: PruneFlags, { signal, protect }: Com
     import("../run/prune-run.ts"),
     import("../run/sparse-run.ts"),
   ]);
-  const opened = await openModel(target, flags.input);
   const bar = createProgressBar({ isQuiet: json === true });
   const { shape } = opened.model.graph.input;
   const isResized = flags.size === undefined && flags.data.startsWith("images:");
-  const dataFlags = { ...flags, data: flags.data, ...(isResized ? { size: shape[1]! } : {}) };
+  const dataFlags = { ...flags, data: flags.data, splitSeed, ...(isResized ? { size: shape[1]! } : {}) };
   const loaded = await loadData(flags.data, loadOptions(dataFlags, bar.onProgress));
   if (loaded.train.shape.join() !== shape.join())
     throw new AppError(
@@ -169,7 +170,7 @@ async function prune(target: string, flags: PruneFlags, { signal, protect }: Com
   const common = {
     model: opened.model,
     source: opened.path,
-    data: { ...loaded, normalisation: given ?? opened.normalisation ?? loaded.normalisation },
+    data: { ...loaded, normalisation: given ?? opened.trainedWith.normalisation ?? loaded.normalisation },
     episodes: flags.episodes,
     warmup: flags.warmup,
     device,

@@ -104,8 +104,11 @@ export function registerTrain(program: Command, context: CommandContext): void {
 async function train(flags: TrainFlags, { signal, protect }: CommandContext): Promise<void> {
   const { loadData } = await import("../data/load.ts");
   const { trainNetwork } = await import("../run/train-run.ts");
+  const { modelPath, trainedWith } = await import("../run/model-file.ts");
   const recipe = recipeOf(flags);
   requireNetwork(flags.net);
+  const teacherSplit = flags.teacher === undefined ? null : trainedWith(modelPath(flags.teacher)).splitSeed;
+  const splitSeed = flags.splitSeed ?? teacherSplit ?? flags.seed;
   const config = {
     command: "train",
     net: flags.net,
@@ -113,13 +116,14 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
     size: flags.size,
     validation: flags.validation,
     limit: flags.limit,
+    splitSeed,
     teacher: flags.teacher,
     threads: flags.threads,
     recipe,
   };
   if (flags.dryRun) return printJson(config);
   const bar = createProgressBar({ isQuiet: flags.json === true });
-  const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
+  const data = await loadData(flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress));
   protect();
   let progress: ((done: number, message?: string) => void) | null = null;
   let latest = "";

@@ -131,5 +131,12 @@ export async function loadData(spec: string, options: LoadOptions = {}): Promise
   const trainSet = await all(train);
   const validationSet = await all(validation);
   const testSet = await all(test);
-  return { name: spec, train: trainSet, validation: validationSet, test: testSet, normalisation: channelStatistics(trainSet) };
+  return {
+    name: spec,
+    train: trainSet,
+    validation: validationSet,
+    test: testSet,
+    normalisation: channelStatistics(trainSet),
+    splitSeed: seed,
+  };
 }

@@ -31,6 +31,8 @@ export interface DataSplits {
   readonly test: ImageSet;
   /** Computed on `train`. */
   readonly normalisation: Normalisation;
+  /** What a loader split by; the same seed gives the same parts again. */
+  readonly splitSeed?: number;
 }
 
 /** Random changes to training images, in the order: colour jitter, crop, flip, cutout. An absent field changes nothing. */

@@ -1,6 +1,6 @@
 /** @file A network as a sequence of decisions: how many channels each group keeps, within a budget. */
 import type { Graph } from "../graph/types.ts";
-import type { Environment } from "./amc.ts";
+import type { Environment } from "../rl/policy-search.ts";
 import { boundedCount, fewest, type Rounding } from "./budget.ts";
 import { type CostOf, type LayerShape, layerMacs, layerShapes, sumOverLayers } from "./costs.ts";
 import { type Coupling, traceChannels } from "./coupling.ts";
@@ -68,7 +68,7 @@ export function createEnvironment({ prunable, cost, budget, rounding }: Environm
         previous = kept[t] / size;
         steps.push({ state, action });
       }
-      return { kept, steps };
+      return { decisions: kept, steps };
     },
   };
 }

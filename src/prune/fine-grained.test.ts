@@ -36,7 +36,9 @@ test("every policy reaches the density, whatever the agent does", () => {
   fc.assert(
     fc.property(fc.double({ min: 0.1, max: 0.9, noNaN: true }), fc.nat(10000), (density, seed) => {
       const rng = createRng(seed);
-      const { kept, steps } = createSparseEnvironment({ prunable, layers, density, mostRemoved: 0.95 }).play(() => rng.uniform());
+      const { decisions: kept, steps } = createSparseEnvironment({ prunable, layers, density, mostRemoved: 0.95 }).play(() =>
+        rng.uniform(),
+      );
       const sum = kept.reduce((a, b) => a + b, 0);
       expect(sum).toBeLessThanOrEqual(density * total + 1);
       expect(kept.every((n) => n >= 1)).toBe(true);
@@ -44,7 +46,7 @@ test("every policy reaches the density, whatever the agent does", () => {
     }),
     { numRuns: 30 },
   );
-  const lazy = createSparseEnvironment({ prunable, layers, density: 0.4, mostRemoved: 0.95 }).play(() => 1).kept;
+  const lazy = createSparseEnvironment({ prunable, layers, density: 0.4, mostRemoved: 0.95 }).play(() => 1).decisions;
   expect(lazy.reduce((a, b) => a + b, 0) / total).toBeGreaterThan(0.39);
 });
 

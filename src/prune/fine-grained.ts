@@ -1,6 +1,6 @@
 /** @file Fine-grained pruning: single weights become zero, so many per layer that the model reaches a density. */
 import type { Model, Weight } from "../graph/types.ts";
-import type { Environment } from "./amc.ts";
+import type { Environment } from "../rl/policy-search.ts";
 import type { Prunable } from "./environment.ts";
 import { layerFeatures } from "./features.ts";
 
@@ -76,7 +76,7 @@ export function createSparseEnvironment({ prunable, layers, density, mostRemoved
         previous = kept[k]! / size;
         steps.push({ state, action });
       }
-      return { kept, steps };
+      return { decisions: kept, steps };
     },
   };
 }

@@ -50,7 +50,7 @@ function spent(
 
 /** A policy of uniformly random actions, bounded as the agent's are. */
 export const randomPolicy = (options: EnvironmentOptions, rng: Rng): number[] => [
-  ...createEnvironment(options).play(() => rng.uniform()).kept,
+  ...createEnvironment(options).play(() => rng.uniform()).decisions,
 ];
 
 /** The cheapest policy there is. */

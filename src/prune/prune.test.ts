@@ -7,10 +7,10 @@ import { paramSpecs } from "../graph/params.ts";
 import type { Graph } from "../graph/types.ts";
 import { createParameters, exportWeights } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
+import { searchPolicy } from "../rl/policy-search.ts";
 import { toArray } from "../tensor/layout.ts";
 import { createScope, fromArray, valuesOf } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
-import { rewardOf, searchPolicy } from "./amc.ts";
 import { type Rounding, roundedCount } from "./budget.ts";
 import { layerParams, sumOverLayers } from "./costs.ts";
 import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "./environment.ts";
@@ -18,6 +18,7 @@ import { rankAtoms } from "./importance.ts";
 import { RULES, randomPolicy, rulePolicy } from "./policies.ts";
 import { createPruner } from "./pruner.ts";
 import { reconstruct } from "./reconstruct.ts";
+import { rewardOf } from "./reward.ts";
 import { removeChannels } from "./surgery.ts";
 
 const small = { input: [3, 32, 32], classes: 10 };
@@ -38,7 +39,7 @@ describe("the action bound", () => {
     const cost = macsCost(prunable);
     const total = cost(groupSizes(prunable));
     const rounding: Rounding = { step: 8, lowest: 0.2, isStrict: false };
-    const { kept } = createEnvironment({ prunable, cost, budget: total / 2, rounding }).play(() => action);
+    const { decisions: kept } = createEnvironment({ prunable, cost, budget: total / 2, rounding }).play(() => action);
     expect(kept).toEqual(expected);
     expect(cost(kept) / total).toBeCloseTo(ratio, 4);
   });
@@ -55,7 +56,7 @@ describe("the action bound", () => {
       const options = { prunable, cost, budget, rounding: { ...strict, step } };
       const rng = createRng(1);
       for (let i = 0; i < 50; i++) expect(cost(randomPolicy(options, rng))).toBeLessThanOrEqual(budget);
-      const eager = createEnvironment(options).play(() => 1).kept;
+      const eager = createEnvironment(options).play(() => 1).decisions;
       expect(cost(eager)).toBeGreaterThan(0.9 * budget);
       for (const rule of RULES)
         expect(cost(rulePolicy(rule, groupSizes(prunable), cost, budget, options.rounding))).toBeLessThanOrEqual(budget);
@@ -185,7 +186,7 @@ describe("the search", () => {
 
   test("finds a better policy than every rule of thumb where one exists", async () => {
     const best = await searchPolicy({ ...options, episodes: 150, evaluate: accuracy });
-    expect(cost(best!.kept)).toBeLessThanOrEqual(bounds.budget);
+    expect(cost(best!.decisions)).toBeLessThanOrEqual(bounds.budget);
     for (const rule of RULES)
       expect(best!.accuracy).toBeGreaterThan(accuracy(rulePolicy(rule, sizes, cost, bounds.budget, bounds.rounding)));
   });
@@ -221,6 +222,6 @@ describe("the search", () => {
     const free = { ...options, environment, episodes: 120 };
     const flat = await searchPolicy({ ...free, reward: rewardOf("flops", cost, params), evaluate: () => 0.9 });
     const steep = await searchPolicy({ ...free, evaluate: accuracy });
-    expect(cost(flat!.kept)).toBeLessThan(cost(steep!.kept));
+    expect(cost(flat!.decisions)).toBeLessThan(cost(steep!.decisions));
   });
 });

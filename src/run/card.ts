@@ -54,6 +54,8 @@ export interface Card {
     readonly params: number;
   }[];
   readonly data: string;
+  /** Seed by which the images were split: the same one keeps the test images unseen. */
+  readonly splitSeed: number | null;
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly host: Readonly<Record<string, string | number>>;
@@ -80,6 +82,7 @@ export function createCard(graph: Graph, data: DataSplits, facts: CardFacts): Ca
     peakActivationBytes,
     layers: layers.map((layer) => ({ name: layer.name, op: layer.op, output: layer.outputShape, macs: layer.macs, params: layer.params })),
     data: data.name,
+    splitSeed: data.splitSeed ?? null,
     versions: {
       fettle: packageVersion("../../package.json"),
       onnxruntime: packageVersion("onnxruntime-node/package.json"),

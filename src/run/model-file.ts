@@ -12,11 +12,20 @@ import { loadRun, WEIGHTS } from "./train-run.ts";
 export interface OpenedModel {
   readonly model: Model;
   readonly path: string;
-  /** What the card beside the file says it was trained with; null without a card. */
-  readonly normalisation: Normalisation | null;
+  /** What the card beside the file says it was trained with. */
+  readonly trainedWith: TrainedWith;
 }
 
-const cardSchema = z.object({ input: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }) });
+/** Nulls where no card tells. */
+export interface TrainedWith {
+  readonly normalisation: Normalisation | null;
+  readonly splitSeed: number | null;
+}
+
+const cardSchema = z.object({
+  input: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
+  splitSeed: z.number().nullable().default(null),
+});
 
 const isFolder = (target: string): boolean => existsSync(target) && statSync(target).isDirectory();
 
@@ -27,24 +36,23 @@ export function modelPath(target: string): string {
   return path;
 }
 
-/** The normalisation that the model was trained with, from the card beside it. */
-export function normalisationBeside(path: string): Normalisation | null {
+/** What the card beside a model says of its training images. @throws AppError CONFIG for a card that is not one */
+export function trainedWith(path: string): TrainedWith {
   const card = join(dirname(path), "card.json");
-  if (!existsSync(card)) return null;
+  if (!existsSync(card)) return { normalisation: null, splitSeed: null };
   const result = cardSchema.safeParse(JSON.parse(readFileSync(card, "utf8")));
   if (!result.success)
     throw new AppError("CONFIG", `card: ${card} must describe the model's input, got ${result.error.issues[0]?.message}`);
-  return result.data.input;
+  return { normalisation: result.data.input, splitSeed: result.data.splitSeed };
 }
 
 /** Opens a run folder with the weights as they were trained (batch normalisation not folded), or an ONNX file. */
 export async function openModel(target: string, inputShape?: SampleShape): Promise<OpenedModel> {
   const path = modelPath(target);
-  const normalisation = normalisationBeside(path);
   if (isFolder(target) && existsSync(join(target, WEIGHTS))) {
     const { graph, params } = loadRun(target);
     using owned = params;
-    return { model: { graph, weights: exportWeights(owned) }, path, normalisation };
+    return { model: { graph, weights: exportWeights(owned) }, path, trainedWith: trainedWith(path) };
   }
-  return { model: await importOnnx(readFileSync(path), path, inputShape ? { inputShape } : {}), path, normalisation };
+  return { model: await importOnnx(readFileSync(path), path, inputShape ? { inputShape } : {}), path, trainedWith: trainedWith(path) };
 }

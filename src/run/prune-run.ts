@@ -7,13 +7,14 @@ import { measureTogether } from "../hardware/measure.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
-import { type EpisodeReport, type Evaluated, policyKey, type RewardName, rewardOf, searchPolicy } from "../prune/amc.ts";
 import type { Rounding } from "../prune/budget.ts";
 import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
 import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
 import { channelStep, latencyCost } from "../prune/latency.ts";
 import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import { createPruner } from "../prune/pruner.ts";
+import { type RewardName, rewardOf } from "../prune/reward.ts";
+import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
@@ -167,7 +168,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const onEpisode = async (event: EpisodeReport) => {
     if (event.isBest) {
       best = event;
-      writePolicy(folder, prunable, event.kept, { accuracy: event.accuracy, reward: event.reward, episode: event.episode });
+      writePolicy(folder, prunable, event.decisions, { accuracy: event.accuracy, reward: event.reward, episode: event.episode });
     }
     report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
     await new Promise((resolve) => setImmediate(resolve));
@@ -189,7 +190,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   });
   if (!found) throw new AppError("NOT_REACHED", "prune: at least one episode must be completed, got none before the interruption");
 
-  const policies: { name: PolicyResult["name"]; kept: readonly number[] }[] = [{ name: "amc", kept: found.kept }];
+  const policies: { name: PolicyResult["name"]; kept: readonly number[] }[] = [{ name: "amc", kept: found.decisions }];
   if (options.baselines && budget && !signal?.aborted) {
     for (const rule of RULES) policies.push({ name: rule, kept: rulePolicy(rule, sizes, budget.cost, budget.limit, rounding) });
     const rng = createRng(recipe.seed).fork("random policies");

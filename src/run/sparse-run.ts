@@ -7,9 +7,10 @@ import { createParameters, exportWeights, importWeights, type ParameterStore } f
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { SPARSE_BYTES_PER_WEIGHT } from "../onnx/sparse.ts";
-import { rewardOf, searchPolicy } from "../prune/amc.ts";
 import { analyse } from "../prune/environment.ts";
 import { createSparseEnvironment, magnitudeMask, type SparseLayer, sparseLayers, uniformSparsity } from "../prune/fine-grained.ts";
+import { rewardOf } from "../prune/reward.ts";
+import { searchPolicy } from "../rl/policy-search.ts";
 import { valuesOf } from "../tensor/tensor.ts";
 import { applyMasks, type WeightMasks } from "../train/mask.ts";
 import { systemClock } from "../util/clock.ts";
@@ -159,14 +160,14 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     }
     const uniform = score(uniformSparsity(layers, density));
     importWeights(params, before);
-    const masks = masksFor(params, layers, found.kept);
+    const masks = masksFor(params, layers, found.decisions);
     applyMasks(params, masks);
     recalibrate(graph, params, images);
     const name = `density ${formatPercent(density)}`;
     onNote(`${name}: validation ${formatPercent(found.accuracy)} before fine-tuning, with all layers alike ${formatPercent(uniform)}`);
     if (recipe.epochs > 0 && !signal?.aborted)
       await fineTune(options, { graph, params, teacher: { graph, params: teacher }, name, folder, masks });
-    const perLayer = layers.map((layer, k) => ({ name: layer.name, density: found.kept[k]! / layer.size }));
+    const perLayer = layers.map((layer, k) => ({ name: layer.name, density: found.decisions[k]! / layer.size }));
     const tuned = accuracyOn(graph, params, data, "validation");
     rounds.push({ density, pruned: found.accuracy, uniform, tuned, perLayer });
     folder.writeJson("policy.json", { rounds });

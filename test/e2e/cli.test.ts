@@ -249,6 +249,19 @@ describe("prune", () => {
     expect(fettle("prune", "base", "--list-groups").stdout).toMatch(/channels +made by +read by +kept whole because/);
   });
 
+  test("images that a model was trained on never become test images: the split is the model's own", () => {
+    fettle("train", "--net", "resnet-20", ...data, "--epochs", "1", "--seed", "3", "--out", "seeded");
+    const resolved = (...flags: string[]) =>
+      json(fettle("prune", "seeded", ...common, "--max-macs", "50%", "--seed", "5", ...flags, "--dry-run").stdout).splitSeed;
+    expect(resolved()).toBe(3);
+    expect(resolved("--split-seed", "7")).toBe(7);
+    const teacher = fettle("train", "--net", "resnet-20", ...data, "--teacher", "seeded", "--dry-run");
+    expect(json(teacher.stdout).splitSeed).toBe(3);
+    const images = ["--data", "images:photos", "--json"];
+    const card = json(readFileSync(join(dir, "seeded", "card.json"), "utf8"));
+    expect(json(fettle("evaluate", "seeded", ...images).stdout).accuracy).toBe(card.accuracy.test);
+  });
+
   test("a file meets its limit, beside the rules of thumb; the card is true", () => {
     const flags = ["--max-macs", "50%", "--episodes", "10", "--epochs", "1", "--lr", "0.01", "--baselines", "--out", "pruned", "--json"];
     const { status, stdout, stderr } = fettle("prune", "base/model.onnx", ...common, ...flags);
