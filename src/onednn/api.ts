@@ -32,10 +32,11 @@ export const ARG = {
 /** "auto" lets oneDNN take Winograd's algorithm where it has one, which rounds a little more coarsely. */
 export type ConvAlgorithm = "direct" | "auto";
 export const CONVOLUTION: Record<ConvAlgorithm, number> = { direct: 1, auto: 3 };
-export type EltwiseAlgorithm = "relu" | "linear" | "logistic" | "clip" | "hardSwish" | "power";
+/** "round" goes to the nearest integer, halves to even, and has no backward pass. */
+export type EltwiseAlgorithm = "relu" | "linear" | "logistic" | "clip" | "hardSwish" | "power" | "round";
 export type PoolAlgorithm = "max" | "averageWithPadding" | "averageWithoutPadding";
-export type BinaryAlgorithm = "add" | "mul";
-export const BINARY: Record<BinaryAlgorithm, number> = { add: 0x1fff0, mul: 0x1fff1 };
+export type BinaryAlgorithm = "add" | "mul" | "sub";
+export const BINARY: Record<BinaryAlgorithm, number> = { add: 0x1fff0, mul: 0x1fff1, sub: 0x1fff5 };
 export const POOL: Record<PoolAlgorithm, number> = { max: 0x1ff, averageWithPadding: 0x2ff, averageWithoutPadding: 0x3ff };
 
 /** Sizes of one convolution; arrays are [height, width]; oneDNN counts dilation from 0. */
@@ -105,7 +106,8 @@ export interface Api {
   eltwiseBackward(algorithm: EltwiseAlgorithm, diffData: Desc, data: Desc, alpha: number, beta: number, hint: Handle): Handle;
   poolForward(prop: number, algorithm: PoolAlgorithm, src: Desc, dst: Desc, g: PoolGeometry): Handle;
   poolBackward(algorithm: PoolAlgorithm, diffSrc: Desc, diffDst: Desc, g: PoolGeometry, hint: Handle): Handle;
-  binary(algorithm: BinaryAlgorithm, a: Desc, b: Desc, dst: Desc): Handle;
+  /** `b` may have extents of 1, which are spread over `a`. */
+  binary(algorithm: BinaryAlgorithm, a: Desc, b: Desc, dst: Desc, attributes?: Handle): Handle;
   reorder(src: Desc, dst: Desc): Handle;
   /** Row-major C = alpha·op(A)·op(B) + beta·C. */
   sgemm(
@@ -132,4 +134,5 @@ export const USES_RESULT: Record<EltwiseAlgorithm, boolean> = {
   linear: false,
   hardSwish: false,
   power: false,
+  round: false,
 };

@@ -8,7 +8,15 @@ const MEMORY_DESC_BYTES = 1024;
 const OP_DESC_BYTES = 16384;
 const F32 = 3;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 7, aBcd8b: 93, aBcd16b: 69 };
-const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 0x7f, hardSwish: 0x70, power: 0x20 };
+const ELTWISE: Record<EltwiseAlgorithm, number> = {
+  relu: 0x100,
+  clip: 0x106,
+  logistic: 0x104,
+  linear: 0x7f,
+  hardSwish: 0x70,
+  power: 0x20,
+  round: 0x40,
+};
 const USE_SCALE_AND_SHIFT = 0x8 | 0x10;
 const normFlags = ({ globalStats, fuseRelu }: NormFlags) => USE_SCALE_AND_SHIFT | (globalStats ? 1 : 0) | (fuseRelu ? 4 : 0);
 
@@ -108,7 +116,7 @@ export function createApi(library: NativeLibrary): Api {
       describe("a pooling", initPoolForward, [prop, POOL[algorithm], src, dst, ...poolArgs(g)]),
     poolBackward: (algorithm, src, dst, g, hint) =>
       describe("a pooling's gradient", initPoolBackward, [POOL[algorithm], src, dst, ...poolArgs(g)], hint),
-    binary: (algorithm, a, b, dst) => describe("an element-wise operation", initBinary, [BINARY[algorithm], a, b, dst]),
+    binary: (algorithm, a, b, dst, attr = 0) => describe("an element-wise operation", initBinary, [BINARY[algorithm], a, b, dst], 0, attr),
     reorder: (src, dst) => create(reorder, "preparing a reorder", src, engine, dst, engine, 0),
   };
 }

@@ -18,7 +18,15 @@ const F32 = 3;
 /** As data type: that of the destination. */
 const UNDEFINED = 0;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 6, aBcd8b: 102, aBcd16b: 78 };
-const ELTWISE: Record<EltwiseAlgorithm, number> = { relu: 0x100, clip: 0x106, logistic: 0x104, linear: 38, hardSwish: 52, power: 48 };
+const ELTWISE: Record<EltwiseAlgorithm, number> = {
+  relu: 0x100,
+  clip: 0x106,
+  logistic: 0x104,
+  linear: 38,
+  hardSwish: 52,
+  power: 48,
+  round: 50,
+};
 const USE_SCALE_AND_SHIFT = 0x2 | 0x4;
 const normFlags = ({ globalStats, fuseRelu }: NormFlags) => USE_SCALE_AND_SHIFT | (globalStats ? 1 : 0) | (fuseRelu ? 8 : 0);
 /** hard-swish became x · clip(alpha·x + beta, 0, 1) in 3.x. */
@@ -177,7 +185,8 @@ export function createApi(library: NativeLibrary): Api {
       create(poolForward, "preparing a pooling", engine, prop, POOL[algorithm], src, dst, ...poolArgs(g), 0),
     poolBackward: (algorithm, src, dst, g, hint) =>
       create(poolBackward, "preparing a pooling's gradient", engine, POOL[algorithm], src, dst, ...poolArgs(g), hint, 0),
-    binary: (algorithm, a, b, dst) => create(binary, "preparing an element-wise operation", engine, BINARY[algorithm], a, b, dst, 0),
+    binary: (algorithm, a, b, dst, attr = 0) =>
+      create(binary, "preparing an element-wise operation", engine, BINARY[algorithm], a, b, dst, attr),
     reorder: (src, dst) => create(reorder, "preparing a reorder", src, engine, dst, engine, 0),
   };
 }
