@@ -62,6 +62,7 @@ const REUSES_INPUT: Record<OpType, boolean> = {
   reshape: true,
   softmax: true,
   dropout: true,
+  quantize: true,
   opaque: false,
 };
 

@@ -33,6 +33,7 @@ export function paramShapes(node: Node, input: SampleShape): Partial<Record<Para
     const shape = [input[0]!];
     return { scale: shape, shift: shape, mean: shape, variance: shape };
   }
+  if (node.op === "quantize") return { range: [1] };
   return {};
 }
 

@@ -113,6 +113,7 @@ const outputShape: { [K in OpType]: ShapeRule<K> } = {
   },
   softmax: (_, inputs, where) => [features(inputs, where)],
   dropout: same,
+  quantize: same,
   opaque: (attrs) => attrs.shape,
 };
 

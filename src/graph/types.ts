@@ -72,6 +72,11 @@ export interface OpAttrs {
   softmax: None;
   /** Identity outside training. */
   dropout: { readonly rate: number };
+  /**
+   * Values rounded to codes of 1…8 bits times a step, clipped to 0 … range or, signed, to −range … range (the whole two's complement);
+   * params: range [1].
+   */
+  quantize: { readonly bits: number; readonly isSigned: boolean };
   /** An operator of another program that Fettle can count but not compute; shape [0] when nothing tells it. */
   opaque: { readonly opType: string; readonly reason: string; readonly shape: readonly number[] };
 }
@@ -79,7 +84,7 @@ export interface OpAttrs {
 export type OpType = keyof OpAttrs;
 
 /** Roles a node's parameters play; values are names in `Weights`. */
-export type ParamRole = "weight" | "bias" | "scale" | "shift" | "mean" | "variance";
+export type ParamRole = "weight" | "bias" | "scale" | "shift" | "mean" | "variance" | "range";
 
 export interface NodeOf<K extends OpType> {
   /** Unique; also the name of the one value that the node computes. */

@@ -42,6 +42,7 @@ const FREE: Record<OpType, boolean> = {
   pad: false,
   sliceChannels: false,
   channelShuffle: false,
+  quantize: false,
   lrn: false,
   opaque: false,
   linear: false,

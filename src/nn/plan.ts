@@ -27,6 +27,7 @@ const RESULT_UNUSED: Record<OpType, boolean> = {
   concat: true,
   padChannels: true,
   pad: true,
+  quantize: true,
   sliceChannels: true,
   channelShuffle: true,
   affine: false,

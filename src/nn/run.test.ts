@@ -68,6 +68,12 @@ const cases: Cases = {
   reshape: [{ input: image, attrs: { shape: [12, 7, 4] } }],
   softmax: [{ input: [9], attrs: {} }],
   dropout: [{ input: [9], attrs: { rate: 0.5 } }],
+  quantize: [
+    { input: image, attrs: { bits: 8, isSigned: true } },
+    { input: image, attrs: { bits: 8, isSigned: false } },
+    { input: image, attrs: { bits: 3, isSigned: true } },
+    { input: [9], attrs: { bits: 4, isSigned: false } },
+  ],
   opaque: [],
 };
 
@@ -80,14 +86,19 @@ function graphOf(op: OpType, { input, attrs, inputs = 1 }: Cases[OpType][number]
     params: {},
     attrs: { slope: i + 2 },
   }));
-  const roles = { conv: ["weight", "bias"], linear: ["weight", "bias"], batchNorm: ["scale", "shift", "mean", "variance"] } as const;
+  const roles = {
+    conv: ["weight", "bias"],
+    linear: ["weight", "bias"],
+    batchNorm: ["scale", "shift", "mean", "variance"],
+    quantize: ["range"],
+  } as const;
   const used =
     op in roles ? roles[op as keyof typeof roles].filter((role) => role !== "bias" || (attrs as { hasBias?: boolean }).hasBias) : [];
   const node = {
     name: "op",
     op,
     inputs: ["input", ...sources.map(({ name }) => name)],
-    params: Object.fromEntries(used.map((role) => [role, role])),
+    params: Object.fromEntries(used.map((role) => [role, role === "range" ? "op.range" : role])),
     attrs,
   } as Node;
   return { name: op, input: { name: "input", shape: input }, nodes: [...sources, node], output: "op" };
@@ -99,7 +110,8 @@ function randomParameters(graph: Graph): ParameterStore {
   for (const [name, spec] of params.specs) {
     if (spec.role === "weight") continue;
     const values = valuesOf(params.get(name));
-    for (let i = 0; i < values.length; i++) values[i] = spec.role === "variance" ? 0.5 + rng.uniform() : rng.normal();
+    for (let i = 0; i < values.length; i++)
+      values[i] = spec.role === "variance" ? 0.5 + rng.uniform() : spec.role === "range" ? 3 : rng.normal();
   }
   return params;
 }

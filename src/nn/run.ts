@@ -9,6 +9,7 @@ import { conv2d } from "../tensor/ops/convolution.ts";
 import { dropout, flatten, linear, reshape, softmax } from "../tensor/ops/features.ts";
 import { isFusionWorthwhile, pointwiseNorm } from "../tensor/ops/pointwise-norm.ts";
 import { averagePool, globalAveragePool, maxPool } from "../tensor/ops/pooling.ts";
+import { quantize } from "../tensor/ops/quantize.ts";
 import type { Tape } from "../tensor/tape.ts";
 import { free, type Tensor } from "../tensor/tensor.ts";
 import type { Rng } from "../util/rng.ts";
@@ -86,6 +87,7 @@ const kernels: { [K in OpType]: Kernel<K> } = {
     invariant(options.rng, "dropout needs an rng");
     return dropout(options.tape, x!, node.attrs.rate, options.rng);
   },
+  quantize: ({ node, inputs: [x], options, param }) => quantize(options.tape, x!, param("range"), node.attrs),
   opaque: ({ node }) => {
     throw new AppError("ONNX", `graph: every node must be one that Fettle can compute, got ${node.attrs.opType} "${node.name}"`);
   },

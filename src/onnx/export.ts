@@ -1,7 +1,7 @@
 /** @file A model as an ONNX file. */
 import { foldBatchNorm } from "../graph/fold.ts";
 import { inferShapes } from "../graph/shapes.ts";
-import type { Model, SampleShape } from "../graph/types.ts";
+import type { Model, SampleShape, Weights } from "../graph/types.ts";
 import { type Emitter, floatTensor, ints, intTensor, onnxRules } from "./nodes.ts";
 import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
 import { sparseWeight } from "./sparse.ts";
@@ -40,7 +40,8 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
   /** Weights that nodes make. */
   const made = new Set<string>();
   for (const node of graph.nodes) {
-    for (const name of Object.values(node.params)) {
+    for (const [role, name] of Object.entries(node.params)) {
+      if (role === "range") continue;
       const weight = weights.get(name)!;
       const small = sparse && !tensors.has(name) && !made.has(name) ? sparseWeight(name, weight) : null;
       if (!small) {
@@ -66,6 +67,10 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
       tensors.set(name, intTensor(name, values));
       return name;
     },
+    byte: (name, value) => {
+      tensors.set(name, { name, dims: [], dataType: DATA_TYPE.uint8, rawData: Uint8Array.of(value) });
+      return name;
+    },
   };
   if (isTransposed) {
     const output = [rename(graph.input.name)];
@@ -74,8 +79,8 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
   const [c, h, w] = graph.input.shape;
   const fileShape = isTransposed ? [h!, w!, c!] : graph.input.shape;
   for (const node of graph.nodes) {
-    const rule = onnxRules[node.op] as (call: { node: unknown; inputShape: SampleShape; emit: Emitter }) => void;
-    rule({ node, inputShape: shapes.get(node.inputs[0]!)!, emit });
+    const rule = onnxRules[node.op] as (call: { node: unknown; inputShape: SampleShape; weights: Weights; emit: Emitter }) => void;
+    rule({ node, inputShape: shapes.get(node.inputs[0]!)!, weights, emit });
   }
   const proto: ModelProto = {
     irVersion: IR_VERSION,

@@ -1,6 +1,7 @@
 /** @file ONNX nodes for every operator of the intermediate representation. */
 import { AppError } from "../errors.ts";
-import type { NodeOf, OpAttrs, OpType, Padding, SampleShape } from "../graph/types.ts";
+import type { NodeOf, OpAttrs, OpType, Padding, SampleShape, Weights } from "../graph/types.ts";
+import { codeBounds, usedRange } from "../tensor/ops/quantize.ts";
 import { ATTRIBUTE_TYPE, type AttributeProto, DATA_TYPE, type TensorProto } from "./schema.ts";
 
 /** Collects the nodes and constants that one operator becomes. */
@@ -9,11 +10,14 @@ export interface Emitter {
   /** Adds a constant and returns its name. */
   floats(name: string, values: readonly number[], dims?: readonly number[]): string;
   ints(name: string, values: readonly number[]): string;
+  /** One unsigned byte. */
+  byte(name: string, value: number): string;
 }
 
 interface Call<K extends OpType> {
   readonly node: NodeOf<K>;
   readonly inputShape: SampleShape;
+  readonly weights: Weights;
   readonly emit: Emitter;
 }
 type Rule<K extends OpType> = (call: Call<K>) => void;
@@ -111,6 +115,23 @@ export const onnxRules: { [K in OpType]: Rule<K> } = {
   reshape: ({ node, emit }) => emit.node("Reshape", [...node.inputs, emit.ints(`${node.name}.shape`, [0, ...node.attrs.shape])], node.name),
   softmax: ({ node, emit }) => emit.node("Softmax", node.inputs, node.name, [int("axis", 1)]),
   dropout: ({ node, emit }) => emit.node("Dropout", [...node.inputs, emit.floats(`${node.name}.ratio`, [node.attrs.rate], [])], node.name),
+  quantize: ({ node, emit, weights }) => {
+    const { min, max } = codeBounds(node.attrs);
+    const step = usedRange(weights.get(node.params.range!)!.data) / max;
+    const name = (part: string) => `${node.name}.${part}`;
+    let [x] = node.inputs as [string];
+    // QuantizeLinear itself clips to the 256 codes of a byte only.
+    if (node.attrs.bits < 8) {
+      emit.node("Clip", [x, emit.floats(name("min"), [min * step], []), emit.floats(name("max"), [max * step], [])], name("clipped"));
+      x = name("clipped");
+    }
+    const scale = [
+      emit.floats(name("step"), [step], []),
+      emit.byte(`zero.${node.attrs.isSigned ? 128 : 0}`, node.attrs.isSigned ? 128 : 0),
+    ];
+    emit.node("QuantizeLinear", [x, ...scale], name("codes"));
+    emit.node("DequantizeLinear", [name("codes"), ...scale], node.name);
+  },
   opaque: ({ node }) => {
     throw new AppError("ONNX", `onnx: every node must be one that Fettle can write, got ${node.attrs.opType} "${node.name}"`);
   },

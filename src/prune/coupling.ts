@@ -90,6 +90,7 @@ const RULES: { readonly [K in OpType]: Rule<K> } = {
   globalAveragePool: same,
   padChannels: (node, [x], { union }) => Int32Array.from([...x!, ...union.fresh(node.attrs.after)]),
   pad: same,
+  quantize: same,
   sliceChannels: (node, [x]) => x!.slice(node.attrs.start, node.attrs.start + node.attrs.count),
   channelShuffle: (node, [x], { tieGroups }) => {
     const { groups } = node.attrs;

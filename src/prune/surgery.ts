@@ -71,6 +71,7 @@ const REWRITES: { readonly [K in OpType]: Rewrite<K> } = {
   averagePool: unchanged,
   globalAveragePool: unchanged,
   pad: unchanged,
+  quantize: unchanged,
   channelShuffle: unchanged,
   lrn: unchanged,
   flatten: unchanged,
@@ -101,7 +102,8 @@ export function removeChannels({ graph, weights }: Model, removed: ReadonlySet<n
     for (const [role, name] of Object.entries(node.params)) {
       const weight = weights.get(name);
       if (!weight) throw new AppError("SHAPE", `prune: weight "${name}" must be given, got none`);
-      pruned.set(name, cut(weight, kept.output, role === "weight" ? columnsOf(node, kept) : null));
+      const isOfChannels = role !== "range";
+      pruned.set(name, isOfChannels ? cut(weight, kept.output, role === "weight" ? columnsOf(node, kept) : null) : weight);
     }
     return { ...node, attrs: (REWRITES[node.op] as Rewrite<OpType>)(node, kept) } as Node;
   });

@@ -15,6 +15,9 @@ export interface ImportState extends GraphState {
   readonly readers: ReadonlyMap<string, number>;
 }
 
+/** Operators that move integers as they do numbers, or turn them back. */
+const READS_CODES: ReadonlySet<string> = new Set(["DequantizeLinear", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"]);
+
 const asFloats = (constant: Constant): Float32Array =>
   constant.data instanceof Float32Array ? constant.data : Float32Array.from(constant.data as ArrayLike<number>, Number);
 
@@ -44,6 +47,7 @@ export function createCall(state: ImportState, node: OnnxNode, irName: string): 
       const value = values.get(name);
       if (value === undefined) throw new Unsupported(`no input ${input}`);
       require(value, `input "${name}" of unknown shape`);
+      require(!value.codes || READS_CODES.has(node.opType), `input "${name}" of integers`);
       return value;
     },
     maybeConstant,

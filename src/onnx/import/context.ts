@@ -12,6 +12,15 @@ export interface Value {
   readonly view: View;
   /** What the operator that the view takes will be called. */
   readonly viewName?: string;
+  /** The file has it as integers, which DequantizeLinear turns into numbers again. */
+  readonly codes?: Codes;
+}
+
+/** How QuantizeLinear made integers: steps from `zero`. */
+export interface Codes {
+  readonly step: number;
+  readonly zero: number;
+  readonly isSigned: boolean;
 }
 export const plainValue = (base: string, baseShape: SampleShape): Value => ({ base, baseShape, view: plainView(baseShape) });
 export const shapeOfValue = (value: Value): number[] => viewShape(value.view);

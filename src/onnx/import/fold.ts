@@ -18,7 +18,7 @@ const requested = (shape: Constant | null | undefined) => Array.from(shape?.data
 type Bound = (inputs: readonly (Constant | null)[]) => number;
 const BOUNDS: Readonly<Record<string, Bound>> = {
   ...Object.fromEntries(
-    ["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Equal", "Greater", "Less", "Where", "And", "Or"].map((op) => [op, spread]),
+    ["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Mod", "Equal", "Greater", "Less", "Where", "And", "Or"].map((op) => [op, spread]),
   ),
   ...Object.fromEntries(
     [
@@ -47,6 +47,7 @@ const BOUNDS: Readonly<Record<string, Bound>> = {
       "Reshape",
       "Round",
       "Slice",
+      "Split",
       "Sqrt",
       "Squeeze",
       "Transpose",

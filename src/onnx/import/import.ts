@@ -9,6 +9,7 @@ import { foldNode, isFoldable } from "./fold.ts";
 import { simplify } from "./patterns.ts";
 import { elementwiseRules } from "./rules-elementwise.ts";
 import { layerRules, type Rule } from "./rules-layers.ts";
+import { quantizeRules } from "./rules-quantize.ts";
 import { shapeRules } from "./rules-shape.ts";
 import { type Constant, readTensor, type TensorMessage } from "./tensors.ts";
 import { plainView, transposeView } from "./view.ts";
@@ -18,7 +19,7 @@ export interface ImportOptions {
   readonly inputShape?: SampleShape;
 }
 
-const RULES: Readonly<Record<string, Rule>> = { ...layerRules, ...elementwiseRules, ...shapeRules };
+const RULES: Readonly<Record<string, Rule>> = { ...layerRules, ...elementwiseRules, ...shapeRules, ...quantizeRules };
 /** Operators without a rule whose result is as large as their first input. */
 const KEEPS_SHAPE: ReadonlySet<string> = new Set(
   "Abs Acos Asin Atan Celu Cos Elu Erf Exp Gelu InstanceNormalization LayerNormalization Log LogSoftmax LpNormalization Mish PRelu Pow Round Selu Sign Sin Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu".split(

@@ -1,6 +1,7 @@
 /** @file Groups of imported nodes that are one operator here, and nodes that nothing reads. */
 import { inferShapes } from "../../graph/shapes.ts";
-import type { Graph, Model, Node, NodeOf, OpType } from "../../graph/types.ts";
+import type { Graph, Model, Node, NodeOf, OpType, Weight } from "../../graph/types.ts";
+import { codeBounds } from "../../tensor/ops/quantize.ts";
 
 interface Lookup {
   readonly byName: ReadonlyMap<string, Node>;
@@ -134,6 +135,29 @@ function joinPadding(graph: Graph): Graph {
   return { ...graph, nodes };
 }
 
+/**
+ * Codes of fewer than 8 bits are written as bytes behind a clip to the codes' bounds: both are one node here. Changes the range
+ * among `weights`.
+ */
+function joinNarrowCodes(graph: Graph, weights: Map<string, Weight>): Graph {
+  const find = lookup(graph);
+  const nodes = graph.nodes.map((node): Node => {
+    const clip = node.op === "quantize" && node.attrs.bits === 8 ? only(find, node.inputs[0], "clip") : null;
+    if (node.op !== "quantize" || !clip) return node;
+    const range = weights.get(node.params.range!)!.data;
+    const step = range[0]! / codeBounds(node.attrs).max;
+    const bits = [1, 2, 3, 4, 5, 6, 7].find((n) => {
+      if (n === 1 && node.attrs.isSigned) return false;
+      const { min, max } = codeBounds({ ...node.attrs, bits: n });
+      return isNear(clip.attrs.max / step, max) && isNear(clip.attrs.min / step, min);
+    });
+    if (bits === undefined) return node;
+    weights.set(node.params.range!, { shape: [1], data: Float32Array.of(clip.attrs.max) });
+    return { ...node, inputs: clip.inputs, attrs: { ...node.attrs, bits } };
+  });
+  return { ...graph, nodes };
+}
+
 /** The graph without nodes that its output does not depend on. */
 export function withoutDeadNodes(graph: Graph): Graph {
   const needed = new Set([graph.output]);
@@ -143,6 +167,7 @@ export function withoutDeadNodes(graph: Graph): Graph {
 
 /** The same function with fewer nodes. */
 export function simplify({ graph, weights }: Model): Model {
+  const changed = new Map(weights);
   const steps = [
     withoutDeadNodes,
     joinHardSwish,
@@ -152,7 +177,8 @@ export function simplify({ graph, weights }: Model): Model {
     joinReshapes,
     dropIdentities,
     joinPadding,
+    (current: Graph) => joinNarrowCodes(current, changed),
     withoutDeadNodes,
   ];
-  return { graph: steps.reduce((current, step) => step(current), graph), weights };
+  return { graph: steps.reduce((current, step) => step(current), graph), weights: changed };
 }
