@@ -35,7 +35,8 @@ export interface LayerGeometry {
 
 export interface LayerCost {
   readonly latencyMs: number;
-  readonly energyMj: number;
+  /** `null` for an accelerator whose energy nobody published. */
+  readonly energyMj: number | null;
 }
 
 /** A simulated accelerator: a pure function of geometry and bits. */
@@ -44,8 +45,8 @@ export interface Accelerator extends Device {
   readonly precisions: PrecisionChoices;
   /** @throws AppError CONFIG for bits outside `precisions` */
   layerCost(layer: LayerGeometry, precision: Precision): LayerCost;
-  /** Sum over the graph's layers with 8-bit weights and activations, mJ. */
-  energyMj(graph: Graph): Promise<number>;
+  /** Sum over the graph's layers with 8-bit weights and activations, mJ; `null` where `layerCost` has no energy. */
+  energyMj(graph: Graph): Promise<number | null>;
 }
 
 export function geometryOf(node: LayerNode, input: SampleShape, output: SampleShape): LayerGeometry {
