@@ -21,6 +21,7 @@ const FOLDERS = [
   "rl",
   "nas",
   "prune",
+  "quantize",
   "run",
   "cli",
   "index.ts",

@@ -1,5 +1,6 @@
-/** @file BitFusion: how a dense convolution is cut into tiles, in which order they run, and how many cycles that takes. */
+/** @file BitFusion: the tiles that a dense convolution can be cut into, and the cycles of each in each order. */
 import type { Pair } from "../graph/types.ts";
+import { type Loop, loopsOver, ordersOf, type PerOperand, type TileBits, trafficOf } from "./bitfusion-traffic.ts";
 import type { Precision } from "./precision.ts";
 
 /** Bits of a partial sum, on the chip and in DRAM. */
@@ -7,14 +8,12 @@ export const SUM_BITS = 32;
 /** Bits that DRAM moves per cycle, either way. */
 const DRAM_BITS_PER_CYCLE = 192;
 
-/** A systolic array: `rows` inputs are multiplied with the weights of `columns` outputs per cycle, more often with fewer bits. */
+/** A systolic array: each cycle multiplies `rows` inputs with the weights of `columns` outputs; fewer bits act as more rows. */
 export interface FusionArray {
   readonly rows: number;
   readonly columns: number;
-  /** Bytes of the three on-chip memories. Half of each is filled while the other half is read. */
-  readonly inputBytes: number;
-  readonly weightBytes: number;
-  readonly outputBytes: number;
+  /** Bytes of the on-chip memories. Half of each is filled while the other half is in use. */
+  readonly bytes: PerOperand<number>;
 }
 
 /** A convolution of all input with all output channels, one sample. */
@@ -24,16 +23,18 @@ export interface DenseConvolution {
   readonly kernel: Pair;
   readonly stride: Pair;
   readonly outputSize: Pair;
-  /** Whether windows are laid out as columns first, as for a network's first layer: kernel positions then fill the rows too. */
+  /** Whether windows are laid out as vectors first, as BitFusion does for a network's first layer: they fill rows that channels cannot. */
   readonly isUnrolled: boolean;
 }
 
-/** Output pixels and channels that are computed without going back to DRAM. */
+/** What is computed without going back to DRAM. */
 export interface Tile {
   readonly height: number;
   readonly width: number;
   readonly inChannels: number;
   readonly outChannels: number;
+  /** Passes over the array for each output pixel and `columns` outputs. */
+  readonly passes: number;
 }
 
 /** One tile and loop order. Counts are of the whole convolution. */
@@ -43,16 +44,14 @@ export interface Schedule {
   readonly cycles: number;
   /** Cycles in which the array computes; in the others it waits for DRAM. */
   readonly computeCycles: number;
-  /** Bits from DRAM; sums are written to DRAM as often as they are read. */
-  readonly inputBits: number;
-  readonly weightBits: number;
-  readonly sumBits: number;
+  /** Bits from DRAM. Sums are written there as often as they are read. */
+  readonly movedBits: PerOperand<number>;
 }
 
-/** Bits that an operand takes in on-chip memory and in the multipliers: 2, 4 or 8. */
+/** Bits that an operand takes in on-chip memory and in the multipliers. */
 const fusedBits = (bits: number): number => (bits <= 2 ? 2 : bits <= 4 ? 4 : 8);
 
-/** Products that one unit makes per cycle, 1 to 16: a unit is 16 multipliers of 2 bits, all of which 8-bit operands need. */
+/** Products of a unit per cycle, 1 to 16: it has 16 multipliers of 2 bits, and one product of 8-bit operands needs them all. */
 export const productsPerUnit = ({ weightBits, activationBits }: Precision): number =>
   (8 / fusedBits(weightBits)) * (8 / fusedBits(activationBits));
 
@@ -63,131 +62,83 @@ function sizesUpTo(length: number, unit = 1): number[] {
   return [...sizes, length];
 }
 
-const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
-
-/** Over what the loops run, and whether inputs, weights and sums depend on it. */
-const LOOPS = [
-  { over: "rows", inputs: true, weights: false, sums: true },
-  { over: "columns", inputs: true, weights: false, sums: true },
-  { over: "inChannels", inputs: true, weights: true, sums: false },
-  { over: "outChannels", inputs: false, weights: true, sums: true },
-] as const;
-type Operand = "inputs" | "weights" | "sums";
-interface Loop {
-  readonly count: number;
-  readonly inputs: boolean;
-  readonly weights: boolean;
-  readonly sums: boolean;
+/** Squares of a power of two (or the whole map), a power of two of input channels (or all), and of whole arrays of output channels. */
+function tilesOf(layer: DenseConvolution, rows: number, columns: number): Tile[] {
+  const { kernel, outputSize, isUnrolled } = layer;
+  const window = kernel[0] * kernel[1];
+  return sizesUpTo(Math.max(...outputSize)).flatMap((side) =>
+    sizesUpTo(layer.inChannels).flatMap((inChannels) => {
+      const passes = isUnrolled ? Math.ceil((window * inChannels) / rows) : window * Math.ceil(inChannels / rows);
+      const size = { height: Math.min(side, outputSize[0]), width: Math.min(side, outputSize[1]), inChannels, passes };
+      return sizesUpTo(layer.outChannels, columns).map((outChannels) => ({ ...size, outChannels }));
+    }),
+  );
 }
 
-/** Every order of the loops that differs: those that run once have no place in it, and equal ones (the pixels of a square) are exchangeable. */
-function ordersOf(loops: readonly Loop[]): Loop[][] {
-  if (loops.length === 0) return [[]];
-  const isSame = (a: Loop, b: Loop) => a.count === b.count && a.inputs === b.inputs && a.weights === b.weights;
-  return loops
-    .filter((loop, i) => loops.findIndex((other) => isSame(loop, other)) === i)
-    .flatMap((first) => ordersOf(loops.filter((loop) => loop !== first)).map((rest) => [first, ...rest]));
-}
-
-/** Bits of one operand for one tile: in DRAM, and in on-chip memory, where operands are padded. */
-interface TileBits {
-  readonly moved: number;
-  readonly kept: number;
-  readonly capacity: number;
-}
-
-/**
- * Bits of one operand that DRAM moves over all loops, innermost first, and the largest part of them that on-chip memory keeps.
- * While what the loops so far touch fits, a loop over something else moves nothing again.
- */
-function trafficOf(operand: Operand, order: readonly Loop[], { moved, kept, capacity }: TileBits): { moved: number; largest: number } {
-  let total = moved;
-  let held = kept;
-  let largest = moved;
-  for (const loop of order) {
-    if (held > capacity) total *= loop.count;
-    else if (loop[operand]) {
-      total *= loop.count;
-      held *= loop.count;
-      if (held <= capacity) largest = total;
-    }
-  }
-  return { moved: total, largest };
+/** DRAM moves the operands as they are; memory holds 2, 4 or 8 bits of them, weights and sums padded to the array's rows and columns. */
+function tileBits(layer: DenseConvolution, tile: Tile, precision: Precision, array: FusionArray): PerOperand<TileBits> {
+  const { kernel, stride } = layer;
+  const { weightBits, activationBits } = precision;
+  const window = kernel[0] * kernel[1];
+  const pixels = tile.height * tile.width;
+  const region = ((tile.height - 1) * stride[0] + kernel[0]) * ((tile.width - 1) * stride[1] + kernel[1]);
+  const inputs = (layer.isUnrolled ? pixels * window : region) * tile.inChannels;
+  const padded = Math.ceil(tile.outChannels / array.columns) * array.columns;
+  const depth = tile.passes * array.rows * productsPerUnit(precision);
+  const half = (bytes: number) => bytes * 4;
+  return {
+    inputs: { moved: inputs * activationBits, kept: inputs * fusedBits(activationBits), capacity: half(array.bytes.inputs) },
+    weights: {
+      moved: window * tile.inChannels * tile.outChannels * weightBits,
+      kept: depth * padded * fusedBits(weightBits),
+      capacity: half(array.bytes.weights),
+    },
+    sums: { moved: pixels * tile.outChannels * SUM_BITS, kept: pixels * padded * SUM_BITS, capacity: half(array.bytes.sums) },
+  };
 }
 
 const dramCycles = (bits: number): number => Math.ceil(bits / DRAM_BITS_PER_CYCLE);
 
+/** The first fill and the last drain overlap with nothing, everything between with the computation. */
+function scheduleOf(tile: Tile, tiles: number, computeCycles: number, bits: PerOperand<TileBits>, order: readonly Loop[]): Schedule {
+  const inputs = trafficOf("inputs", order, bits.inputs);
+  const weights = trafficOf("weights", order, bits.weights);
+  const sums = trafficOf("sums", order, bits.sums);
+  const ends = dramCycles(inputs.largest + weights.largest + sums.largest) + dramCycles(sums.largest);
+  const memoryCycles = dramCycles(inputs.moved + weights.moved + sums.moved) + dramCycles(sums.moved);
+  const movedBits = { inputs: inputs.moved, weights: weights.moved, sums: sums.moved };
+  return { tile, tiles, cycles: Math.max(computeCycles + ends, memoryCycles), computeCycles, movedBits };
+}
+
 /**
- * Every tile and loop order that fits, given to `consider`.
+ * The tile and loop order with the fewest cycles; among equals, that with the least `energy`.
  *
- * fill = ⌈(inputs + weights + sums kept)/192⌉, drain = ⌈sums kept/192⌉, cycles = fill + drain + max(compute, DRAM − fill − drain):
- * the first fill and the last drain overlap with nothing, everything between with the computation.
- *
- * Tiles are squares of a power of two (or the whole map), with a power of two of input channels (or all) and a power of two of array
- * columns (or all outputs). Memory holds operands of 2, 4 or 8 bits padded to whole array rows and columns; DRAM moves the bits
- * themselves. Of the 120 orders of five loops at most 12 are tried on a square map and 24 on others: a batch of one has no loop, and
- * see `ordersOf`. Tiles whose computation alone takes longer than `bound()` cycles are left out.
- *
- * Source: the model of BitFusion (Sharma et al., ISCA 2018), rebuilt from a description. Deviations, all found in the latencies that
- * APQ published: DRAM moves no padding, a 6-bit operand takes 8 bits on the chip, reads and writes are each rounded up to cycles.
+ * Of the 120 orders of five loops at most 12 are tried on a square map and 24 on others: a batch of one has no loop, nor has what a
+ * tile covers whole, and equal loops are exchangeable. Tiles whose computation alone takes longer than the best so far are skipped.
  */
-export function forEachSchedule(
+export function bestSchedule(
   layer: DenseConvolution,
   precision: Precision,
   array: FusionArray,
-  bound: () => number,
-  consider: (schedule: Schedule) => void,
-): void {
-  const { kernel, stride, outputSize, isUnrolled } = layer;
-  const window = kernel[0] * kernel[1];
-  const rows = array.rows * productsPerUnit(precision);
-  const kept = { weight: fusedBits(precision.weightBits), activation: fusedBits(precision.activationBits) };
-  /** Half a memory, in bits. */
-  const capacities = { inputs: array.inputBytes * 4, weights: array.weightBytes * 4, sums: array.outputBytes * 4 };
-  for (const side of sizesUpTo(Math.max(...outputSize))) {
-    const height = Math.min(side, outputSize[0]);
-    const width = Math.min(side, outputSize[1]);
-    const pixels = height * width;
-    const read = isUnrolled ? pixels * window : ((height - 1) * stride[0] + kernel[0]) * ((width - 1) * stride[1] + kernel[1]);
-    for (const inChannels of sizesUpTo(layer.inChannels)) {
-      const steps = isUnrolled ? Math.ceil((window * inChannels) / rows) : window * Math.ceil(inChannels / rows);
-      for (const outChannels of sizesUpTo(layer.outChannels, array.columns)) {
-        const columns = roundUp(outChannels, array.columns);
-        const inputs = read * inChannels;
-        const weights = window * inChannels * outChannels;
-        const sums = pixels * outChannels * SUM_BITS;
-        const bits = {
-          inputs: { moved: inputs * precision.activationBits, kept: inputs * kept.activation, capacity: capacities.inputs },
-          weights: {
-            moved: weights * precision.weightBits,
-            kept: steps * rows * columns * kept.weight,
-            capacity: capacities.weights,
-          },
-          sums: { moved: sums, kept: pixels * columns * SUM_BITS, capacity: capacities.sums },
-        };
-        if (bits.inputs.kept > capacities.inputs || bits.weights.kept > capacities.weights || bits.sums.kept > capacities.sums) continue;
-        const counts = [outputSize[0] / height, outputSize[1] / width, layer.inChannels / inChannels, layer.outChannels / outChannels];
-        const loops = LOOPS.map((loop, i) => ({ ...loop, count: Math.ceil(counts[i]!) }));
-        const tiles = loops.reduce((product, { count }) => product * count, 1);
-        const computeCycles = tiles * (columns / array.columns) * pixels * steps;
-        if (computeCycles > bound()) continue;
-        for (const order of ordersOf(loops.filter(({ count }) => count > 1))) {
-          const input = trafficOf("inputs", order, bits.inputs);
-          const weight = trafficOf("weights", order, bits.weights);
-          const sum = trafficOf("sums", order, bits.sums);
-          const ends = dramCycles(input.largest + weight.largest + sum.largest) + dramCycles(sum.largest);
-          const memoryCycles = dramCycles(input.moved + weight.moved + sum.moved) + dramCycles(sum.moved);
-          consider({
-            tile: { height, width, inChannels, outChannels },
-            tiles,
-            cycles: Math.max(computeCycles + ends, memoryCycles),
-            computeCycles,
-            inputBits: input.moved,
-            weightBits: weight.moved,
-            sumBits: sum.moved,
-          });
-        }
-      }
+  energy: (schedule: Schedule) => number,
+): Schedule | null {
+  let best: Schedule | null = null;
+  for (const tile of tilesOf(layer, array.rows * productsPerUnit(precision), array.columns)) {
+    const bits = tileBits(layer, tile, precision, array);
+    if (Object.values(bits).some(({ kept, capacity }) => kept > capacity)) continue;
+    const counts = [
+      Math.ceil(layer.outputSize[0] / tile.height),
+      Math.ceil(layer.outputSize[1] / tile.width),
+      Math.ceil(layer.inChannels / tile.inChannels),
+      Math.ceil(layer.outChannels / tile.outChannels),
+    ] as const;
+    const tiles = counts.reduce((product, count) => product * count);
+    const computeCycles = tiles * Math.ceil(tile.outChannels / array.columns) * tile.height * tile.width * tile.passes;
+    if (best && computeCycles > best.cycles) continue;
+    for (const order of ordersOf(loopsOver(counts))) {
+      const schedule = scheduleOf(tile, tiles, computeCycles, bits, order);
+      if (!best || schedule.cycles < best.cycles || (schedule.cycles === best.cycles && energy(schedule) < energy(best))) best = schedule;
     }
   }
+  return best;
 }

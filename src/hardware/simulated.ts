@@ -1,7 +1,14 @@
 /** @file What simulated accelerators share: checked bits, remembered layers, sums over graphs. */
 import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/types.ts";
-import { type Accelerator, type LayerCost, type LayerGeometry, layerGeometries, type Precision, type PrecisionChoices } from "./precision.ts";
+import {
+  type Accelerator,
+  type LayerCost,
+  type LayerGeometry,
+  layerGeometries,
+  type Precision,
+  type PrecisionChoices,
+} from "./precision.ts";
 
 /** What tells one simulated accelerator from another. */
 export interface Simulation {

@@ -3,17 +3,12 @@ import { describe, expect, test } from "vitest";
 import { map, type Ref, random } from "../../../test/reference/array.ts";
 import { checkOp } from "../../../test/reference/engine.ts";
 import { createRng } from "../../util/rng.ts";
+import { roundHalfEven } from "../../util/round.ts";
 import { toArray } from "../layout.ts";
 import { createScope, fromArray } from "../tensor.ts";
 import { concat } from "./combine.ts";
 import { codeBounds, type QuantizeAttrs, quantize } from "./quantize.ts";
 
-/** Halves go to the even neighbour, as in ONNX's QuantizeLinear. */
-function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  if (x - floor !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
 const referenceOf = (attrs: QuantizeAttrs, range: number) => {
   const { min, max } = codeBounds(attrs);
   const step = range / max;

@@ -1,0 +1,79 @@
+/** @file A network with a policy of bits in the engine: fake-quantised activations, weights on few values. */
+import { paramSpecs } from "../graph/params.ts";
+import type { Graph, Model, Weight } from "../graph/types.ts";
+import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
+import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
+import { valuesOf } from "../tensor/tensor.ts";
+import { createRng, type Rng } from "../util/rng.ts";
+import type { ActivationSamples } from "./calibrate.ts";
+import type { QuantizableLayer } from "./layers.ts";
+import { type PrecisionPolicy, quantizeActivations } from "./precision-policy.ts";
+import type { CalibrationMethod } from "./thresholds.ts";
+import { type QuantizedWeight, type WeightQuantizer, type WeightScheme, weightQuantizer } from "./weights.ts";
+
+export interface QuantizationOptions {
+  readonly model: Model;
+  readonly layers: readonly QuantizableLayer[];
+  readonly samples: ActivationSamples;
+  readonly scheme: WeightScheme;
+  readonly calibration: CalibrationMethod;
+  readonly rng: Rng;
+}
+
+export interface QuantizedNetwork extends Disposable {
+  readonly graph: Graph;
+  readonly params: ParameterStore;
+  /** By weight name. */
+  readonly quantizers: ReadonlyMap<string, WeightQuantizer>;
+  /** The weights as they are now, as codes. */
+  encoded(): ReadonlyMap<string, QuantizedWeight>;
+}
+
+export interface Quantization {
+  readonly layers: readonly QuantizableLayer[];
+  /** The model at these bits, one entry a layer, before any training. */
+  create(bits: readonly Precision[]): QuantizedNetwork;
+}
+
+export const policyOf = (layers: readonly QuantizableLayer[], bits: readonly Precision[]): PrecisionPolicy =>
+  new Map(layers.map(({ name }, i) => [name, bits[i]!]));
+
+/** Prepares a model for any policy: what a layer's weights become at so many bits is worked out once. */
+export function createQuantization({ model, layers, samples, scheme, calibration, rng }: QuantizationOptions): Quantization {
+  const known = new Map<string, WeightQuantizer>();
+  const quantizerOf = (name: string, bits: number): WeightQuantizer => {
+    const key = `${name} ${bits}`;
+    let quantizer = known.get(key);
+    if (!quantizer) {
+      quantizer = weightQuantizer(model.weights.get(name)!, bits, scheme, calibration, rng.fork(key));
+      known.set(key, quantizer);
+    }
+    return quantizer;
+  };
+  return {
+    layers,
+    create: (bits) => {
+      const policy = policyOf(layers, bits);
+      const graph = quantizeActivations(model.graph, policy);
+      const params = createParameters(paramSpecs(graph), createRng(0));
+      importWeights(params, new Map<string, Weight>([...model.weights, ...samples.ranges(policy, calibration)]));
+      const quantizers = new Map(
+        layers.flatMap(({ weight }, i) => {
+          const { weightBits } = bits[i]!;
+          return weightBits === FLOAT_BITS ? [] : [[weight, quantizerOf(weight, weightBits)] as const];
+        }),
+      );
+      for (const [name, quantizer] of quantizers) {
+        const values = valuesOf(params.get(name));
+        quantizer.project(values.slice(), values);
+      }
+      return {
+        graph,
+        params,
+        quantizers,
+        encoded: () => new Map([...quantizers].map(([name, quantizer]) => [name, quantizer.encode(valuesOf(params.get(name)))])),
+        [Symbol.dispose]: () => params[Symbol.dispose](),
+      };
+    },
+  };
+}
