@@ -1,6 +1,6 @@
 /** @file BitFusion: the tiles that a dense convolution can be cut into, and the cycles of each in each order. */
 import type { Pair } from "../graph/types.ts";
-import { type Loop, loopsOver, ordersOf, type PerOperand, type TileBits, trafficOf } from "./bitfusion-traffic.ts";
+import { type LoopCounts, ordersOf, type PerOperand, type TileBits, trafficOf } from "./bitfusion-traffic.ts";
 import type { Precision } from "./precision.ts";
 
 /** Bits of a partial sum, on the chip and in DRAM. */
@@ -79,42 +79,44 @@ function tilesOf(layer: DenseConvolution, rows: number, columns: number): Tile[]
 function tileBits(layer: DenseConvolution, tile: Tile, precision: Precision, array: FusionArray): PerOperand<TileBits> {
   const { kernel, stride } = layer;
   const { weightBits, activationBits } = precision;
-  const window = kernel[0] * kernel[1];
   const pixels = tile.height * tile.width;
+  const window = kernel[0] * kernel[1];
   const region = ((tile.height - 1) * stride[0] + kernel[0]) * ((tile.width - 1) * stride[1] + kernel[1]);
   const inputs = (layer.isUnrolled ? pixels * window : region) * tile.inChannels;
-  const padded = Math.ceil(tile.outChannels / array.columns) * array.columns;
+  const weights = window * tile.inChannels * tile.outChannels;
+  const columns = Math.ceil(tile.outChannels / array.columns) * array.columns;
   const depth = tile.passes * array.rows * productsPerUnit(precision);
   const half = (bytes: number) => bytes * 4;
   return {
     inputs: { moved: inputs * activationBits, kept: inputs * fusedBits(activationBits), capacity: half(array.bytes.inputs) },
-    weights: {
-      moved: window * tile.inChannels * tile.outChannels * weightBits,
-      kept: depth * padded * fusedBits(weightBits),
-      capacity: half(array.bytes.weights),
-    },
-    sums: { moved: pixels * tile.outChannels * SUM_BITS, kept: pixels * padded * SUM_BITS, capacity: half(array.bytes.sums) },
+    weights: { moved: weights * weightBits, kept: depth * columns * fusedBits(weightBits), capacity: half(array.bytes.weights) },
+    sums: { moved: pixels * tile.outChannels * SUM_BITS, kept: pixels * columns * SUM_BITS, capacity: half(array.bytes.sums) },
   };
 }
 
-const dramCycles = (bits: number): number => Math.ceil(bits / DRAM_BITS_PER_CYCLE);
+const fits = (bits: PerOperand<TileBits>): boolean =>
+  bits.inputs.kept <= bits.inputs.capacity && bits.weights.kept <= bits.weights.capacity && bits.sums.kept <= bits.sums.capacity;
 
-/** The first fill and the last drain overlap with nothing, everything between with the computation. */
-function scheduleOf(tile: Tile, tiles: number, computeCycles: number, bits: PerOperand<TileBits>, order: readonly Loop[]): Schedule {
-  const inputs = trafficOf("inputs", order, bits.inputs);
-  const weights = trafficOf("weights", order, bits.weights);
-  const sums = trafficOf("sums", order, bits.sums);
-  const ends = dramCycles(inputs.largest + weights.largest + sums.largest) + dramCycles(sums.largest);
-  const memoryCycles = dramCycles(inputs.moved + weights.moved + sums.moved) + dramCycles(sums.moved);
-  const movedBits = { inputs: inputs.moved, weights: weights.moved, sums: sums.moved };
-  return { tile, tiles, cycles: Math.max(computeCycles + ends, memoryCycles), computeCycles, movedBits };
+/** A large kernel may fit only as it is: then the weights are not padded. */
+function withoutPadding(bits: PerOperand<TileBits>): PerOperand<TileBits> {
+  return { ...bits, weights: { ...bits.weights, kept: bits.weights.moved } };
 }
 
+const tileCounts = (layer: DenseConvolution, tile: Tile): LoopCounts => [
+  Math.ceil(layer.outputSize[0] / tile.height),
+  Math.ceil(layer.outputSize[1] / tile.width),
+  Math.ceil(layer.inChannels / tile.inChannels),
+  Math.ceil(layer.outChannels / tile.outChannels),
+];
+
+const dramCycles = (bits: number): number => Math.ceil(bits / DRAM_BITS_PER_CYCLE);
+
 /**
- * The tile and loop order with the fewest cycles; among equals, that with the least `energy`.
+ * The tile and loop order with the fewest cycles; among equals, that with the least `energy`. `null` when not even one pixel fits.
  *
- * Of the 120 orders of five loops at most 12 are tried on a square map and 24 on others: a batch of one has no loop, nor has what a
- * tile covers whole, and equal loops are exchangeable. Tiles whose computation alone takes longer than the best so far are skipped.
+ * The first fill and the last drain of the memories overlap with nothing, everything between them with the computation.
+ * Of the 120 orders of five loops at most 12 are tried on a square map and 24 on others: a batch of one has no loop, and see
+ * `ordersOf`. Tiles whose computation alone takes longer than the best so far are skipped.
  */
 export function bestSchedule(
   layer: DenseConvolution,
@@ -122,22 +124,30 @@ export function bestSchedule(
   array: FusionArray,
   energy: (schedule: Schedule) => number,
 ): Schedule | null {
-  let best: Schedule | null = null;
-  for (const tile of tilesOf(layer, array.rows * productsPerUnit(precision), array.columns)) {
-    const bits = tileBits(layer, tile, precision, array);
-    if (Object.values(bits).some(({ kept, capacity }) => kept > capacity)) continue;
-    const counts = [
-      Math.ceil(layer.outputSize[0] / tile.height),
-      Math.ceil(layer.outputSize[1] / tile.width),
-      Math.ceil(layer.inChannels / tile.inChannels),
-      Math.ceil(layer.outChannels / tile.outChannels),
-    ] as const;
+  const tiles = tilesOf(layer, array.rows * productsPerUnit(precision), array.columns);
+  const measured = tiles.map((tile) => ({ tile, bits: tileBits(layer, tile, precision, array) }));
+  const padded = measured.filter(({ bits }) => fits(bits));
+  const candidates = padded.length
+    ? padded
+    : measured.map(({ tile, bits }) => ({ tile, bits: withoutPadding(bits) })).filter(({ bits }) => fits(bits));
+  let best: (Schedule & { readonly energyNj: number }) | null = null;
+  for (const { tile, bits } of candidates) {
+    const counts = tileCounts(layer, tile);
     const tiles = counts.reduce((product, count) => product * count);
     const computeCycles = tiles * Math.ceil(tile.outChannels / array.columns) * tile.height * tile.width * tile.passes;
     if (best && computeCycles > best.cycles) continue;
-    for (const order of ordersOf(loopsOver(counts))) {
-      const schedule = scheduleOf(tile, tiles, computeCycles, bits, order);
-      if (!best || schedule.cycles < best.cycles || (schedule.cycles === best.cycles && energy(schedule) < energy(best))) best = schedule;
+    for (const order of ordersOf(counts)) {
+      const inputs = trafficOf("inputs", order, counts, bits.inputs);
+      const weights = trafficOf("weights", order, counts, bits.weights);
+      const sums = trafficOf("sums", order, counts, bits.sums);
+      const ends = dramCycles(inputs.largest + weights.largest + sums.largest) + dramCycles(sums.largest);
+      const memoryCycles = dramCycles(inputs.moved + weights.moved + sums.moved) + dramCycles(sums.moved);
+      const cycles = Math.max(computeCycles + ends, memoryCycles);
+      if (best && cycles > best.cycles) continue;
+      const movedBits = { inputs: inputs.moved, weights: weights.moved, sums: sums.moved };
+      const schedule = { tile, tiles, cycles, computeCycles, movedBits };
+      const energyNj = energy(schedule);
+      if (!best || cycles < best.cycles || energyNj < best.energyNj) best = { ...schedule, energyNj };
     }
   }
   return best;

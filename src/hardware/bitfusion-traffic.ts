@@ -4,10 +4,8 @@
 export type Operand = "inputs" | "weights" | "sums";
 export type PerOperand<T> = { readonly [K in Operand]: T };
 
-/** A loop over tiles, and whether each operand depends on it. */
-export interface Loop extends PerOperand<boolean> {
-  readonly count: number;
-}
+/** How often the loops over tiles run: over rows and columns of output pixels, input channels, output channels. */
+export type LoopCounts = readonly [rows: number, columns: number, inChannels: number, outChannels: number];
 
 /** Bits of one operand for one tile: in DRAM, and in on-chip memory, where operands are padded. */
 export interface TileBits {
@@ -16,39 +14,46 @@ export interface TileBits {
   readonly capacity: number;
 }
 
-/** Over what the four loops run: rows and columns of output pixels, input channels, output channels. */
-const LOOPS = [
-  { inputs: true, weights: false, sums: true },
-  { inputs: true, weights: false, sums: true },
-  { inputs: true, weights: true, sums: false },
-  { inputs: false, weights: true, sums: true },
-] as const;
+/** Whether an operand depends on each of the four loops. */
+const DEPENDS: PerOperand<readonly [boolean, boolean, boolean, boolean]> = {
+  inputs: [true, true, true, false],
+  weights: [false, false, true, true],
+  sums: [true, true, false, true],
+};
 
-/** The loops over `counts` tiles of pixel rows, pixel columns, input and output channels; without those that run once. */
-export const loopsOver = (counts: readonly [number, number, number, number]): Loop[] =>
-  LOOPS.map((loop, i) => ({ ...loop, count: counts[i]! })).filter(({ count }) => count > 1);
+function permutations(items: readonly number[]): number[][] {
+  if (items.length === 0) return [[]];
+  return items.flatMap((first) => permutations(items.filter((item) => item !== first)).map((rest) => [first, ...rest]));
+}
 
-/** Every order of the loops that differs: equal loops (over the rows and columns of a square) are exchangeable. */
-export function ordersOf(loops: readonly Loop[]): Loop[][] {
-  if (loops.length === 0) return [[]];
-  const isSame = (a: Loop, b: Loop) => a.count === b.count && a.inputs === b.inputs && a.weights === b.weights;
-  return loops
-    .filter((loop, i) => loops.findIndex((other) => isSame(loop, other)) === i)
-    .flatMap((first) => ordersOf(loops.filter((loop) => loop !== first)).map((rest) => [first, ...rest]));
+const orders = new Map<string, number[][]>();
+
+/** Every order of the loops, by index, that differs: a loop that runs once has no place, equal loops over rows and columns are exchangeable. */
+export function ordersOf(counts: LoopCounts): number[][] {
+  const isExchangeable = counts[0] > 1 && counts[0] === counts[1];
+  const repeated = [0, 1, 2, 3].filter((loop) => counts[loop]! > 1);
+  const key = `${repeated} ${isExchangeable}`;
+  let known = orders.get(key);
+  if (!known) {
+    known = permutations(repeated).filter((order) => !isExchangeable || order.indexOf(0) < order.indexOf(1));
+    orders.set(key, known);
+  }
+  return known;
 }
 
 /**
  * Bits of one operand that DRAM moves over all loops, innermost first, and the most of them that on-chip memory holds at a time.
  * As long as what the inner loops touch fits, a loop over something else moves nothing again.
  */
-export function trafficOf(operand: Operand, order: readonly Loop[], bits: TileBits): { readonly moved: number; readonly largest: number } {
+export function trafficOf(operand: Operand, order: readonly number[], counts: LoopCounts, bits: TileBits): { moved: number; largest: number } {
   let { moved, kept } = bits;
   let largest = moved;
   for (const loop of order) {
-    if (kept > bits.capacity) moved *= loop.count;
-    else if (loop[operand]) {
-      moved *= loop.count;
-      kept *= loop.count;
+    const count = counts[loop]!;
+    if (kept > bits.capacity) moved *= count;
+    else if (DEPENDS[operand][loop]) {
+      moved *= count;
+      kept *= count;
       if (kept <= bits.capacity) largest = moved;
     }
   }

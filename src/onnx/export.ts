@@ -1,10 +1,11 @@
 /** @file A model as an ONNX file. */
 import { foldBatchNorm } from "../graph/fold.ts";
+import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Model, SampleShape, Weights } from "../graph/types.ts";
 import { type Emitter, floatTensor, ints, intTensor, onnxRules } from "./nodes.ts";
 import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
-import { sparseWeight } from "./sparse.ts";
+import { storeWeights } from "./stored-weights.ts";
 
 export interface ExportOptions {
   /** Fixed batch size, or any (default). */
@@ -15,6 +16,8 @@ export interface ExportOptions {
   readonly fold?: boolean;
   /** Store weights with many zeros so that the file is smaller (default false). */
   readonly sparse?: boolean;
+  /** Store these weights as codes, by name (as in the model, before folding). */
+  readonly quantized?: QuantizedWeights;
 }
 
 export const OPSET = 17;
@@ -32,27 +35,13 @@ function valueInfo(name: string, shape: SampleShape, batch: number | "dynamic"):
  * same bytes.
  */
 export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Array {
-  const { batch = "dynamic", metadata = {}, fold = true, sparse = false } = options;
-  const { graph, weights } = fold ? foldBatchNorm(model) : model;
+  const { batch = "dynamic", metadata = {}, fold = true, sparse = false, quantized = new Map() } = options;
+  const deployed = fold ? foldBatchNorm(model) : { ...model, scaled: new Map() };
+  const { graph, weights } = deployed;
   const shapes = inferShapes(graph);
-  const nodes: NodeProto[] = [];
-  const tensors = new Map<string, TensorProto>();
-  /** Weights that nodes make. */
-  const made = new Set<string>();
-  for (const node of graph.nodes) {
-    for (const [role, name] of Object.entries(node.params)) {
-      if (role === "range") continue;
-      const weight = weights.get(name)!;
-      const small = sparse && !tensors.has(name) && !made.has(name) ? sparseWeight(name, weight) : null;
-      if (!small) {
-        if (!made.has(name)) tensors.set(name, floatTensor(name, weight.shape, weight.data));
-        continue;
-      }
-      made.add(name);
-      for (const tensor of small.tensors) tensors.set(tensor.name, tensor);
-      nodes.push(...small.nodes);
-    }
-  }
+  const stored = storeWeights(deployed, { sparse, quantized });
+  const nodes: NodeProto[] = [...stored.nodes];
+  const tensors = new Map<string, TensorProto>(stored.tensors.map((tensor) => [tensor.name, tensor]));
   const isTransposed = graph.input.layout === "NHWC";
   const rename = (name: string) =>
     name === graph.output ? OUTPUT_NAME : isTransposed && name === graph.input.name ? `${name}.nchw` : name;

@@ -1,5 +1,6 @@
 /** @file A network with a policy of bits in the engine: fake-quantised activations, weights on few values. */
 import { paramSpecs } from "../graph/params.ts";
+import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import type { Graph, Model, Weight } from "../graph/types.ts";
 import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
@@ -9,7 +10,7 @@ import type { ActivationSamples } from "./calibrate.ts";
 import type { QuantizableLayer } from "./layers.ts";
 import { type PrecisionPolicy, quantizeActivations } from "./precision-policy.ts";
 import type { CalibrationMethod } from "./thresholds.ts";
-import { type QuantizedWeight, type WeightQuantizer, type WeightScheme, weightQuantizer } from "./weights.ts";
+import { type WeightQuantizer, type WeightScheme, weightQuantizer } from "./weights.ts";
 
 export interface QuantizationOptions {
   readonly model: Model;
@@ -26,7 +27,7 @@ export interface QuantizedNetwork extends Disposable {
   /** By weight name. */
   readonly quantizers: ReadonlyMap<string, WeightQuantizer>;
   /** The weights as they are now, as codes. */
-  encoded(): ReadonlyMap<string, QuantizedWeight>;
+  encoded(): QuantizedWeights;
 }
 
 export interface Quantization {

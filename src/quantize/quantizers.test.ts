@@ -1,10 +1,11 @@
 /** @file Properties of the quantisers: idempotent, monotone, bounded error, as small as they claim. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { decode, highestCode } from "../graph/quantized-weight.ts";
 import { createRng } from "../util/rng.ts";
 import { kMeans } from "./kmeans.ts";
 import { CALIBRATION_METHODS, threshold } from "./thresholds.ts";
-import { binaryQuantizer, decode, highestCode, linearQuantizer, sharedQuantizer, type WeightQuantizer } from "./weights.ts";
+import { binaryQuantizer, linearQuantizer, sharedQuantizer, type WeightQuantizer } from "./weights.ts";
 
 const project = (quantizer: WeightQuantizer, weights: Float32Array): Float32Array => {
   const into = new Float32Array(weights.length);

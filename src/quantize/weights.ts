@@ -1,20 +1,9 @@
 /** @file Weights of few bits: codes with a step per output channel, signs with a magnitude, or shared values. */
+import { highestCode, type QuantizedWeight } from "../graph/quantized-weight.ts";
 import type { Weight } from "../graph/types.ts";
 import type { Rng } from "../util/rng.ts";
 import { kMeans } from "./kmeans.ts";
 import { type CalibrationMethod, threshold } from "./thresholds.ts";
-
-/** Weights as a file stores them: value = (codebook ? codebook[code] : code) · scale[output channel]. */
-export interface QuantizedWeight {
-  readonly shape: readonly number[];
-  readonly bits: number;
-  /** Signed without a codebook, positions in it otherwise. */
-  readonly codes: Int16Array;
-  /** [O], > 0. */
-  readonly scale: Float32Array;
-  /** Shared values, at most 2^bits; null for linear codes. */
-  readonly codebook: Float32Array | null;
-}
 
 /** Keeps a weight tensor on few values while it is trained. */
 export interface WeightQuantizer {
@@ -26,9 +15,6 @@ export interface WeightQuantizer {
   /** Of weights that `project` made. */
   encode(projected: Float32Array): QuantizedWeight;
 }
-
-/** Highest code of symmetric weights: 2^(b−1) − 1; with 1 bit there is the sign alone. */
-export const highestCode = (bits: number): number => (bits === 1 ? 1 : 2 ** (bits - 1) - 1);
 
 const rowsOf = ({ shape, data }: Weight): { rows: number; size: number } => ({ rows: shape[0]!, size: data.length / shape[0]! });
 
@@ -118,10 +104,4 @@ export type WeightScheme = "linear" | "kmeans";
 export function weightQuantizer(weight: Weight, bits: number, scheme: WeightScheme, method: CalibrationMethod, rng: Rng): WeightQuantizer {
   if (scheme === "kmeans") return sharedQuantizer(weight, bits, rng);
   return bits === 1 ? binaryQuantizer(weight) : linearQuantizer(weight, bits, method);
-}
-
-/** The numbers that the codes stand for. */
-export function decode({ shape, codes, scale, codebook }: QuantizedWeight): Weight {
-  const size = codes.length / shape[0]!;
-  return { shape, data: Float32Array.from(codes, (code, i) => (codebook ? codebook[code]! : code) * scale[Math.floor(i / size)]!) };
 }

@@ -26,7 +26,7 @@ const dequantizeLinear: Rule = (call) => {
   require(step === codes.step && zero === codes.zero, "another step than the one that the codes were made with");
   const attrs = { bits: 8, isSigned };
   const range = call.newWeight("range", { shape: [1], data: Float32Array.of(step * codeBounds(attrs).max) });
-  return call.emit("quantize", [call.plain(value).name], attrs, { params: { range } });
+  return { ...value, base: call.emit("quantize", [value.base], attrs, { params: { range } }).base };
 };
 
 export const quantizeRules: Readonly<Record<string, Rule>> = { QuantizeLinear: quantizeLinear, DequantizeLinear: dequantizeLinear };
