@@ -13,6 +13,13 @@ export function registerDevices(program: Command): void {
         description: `this machine: ${cpus()[0]?.model.trim() ?? "unknown CPU"}, ${cpus().length} cores, through ONNX Runtime`,
       },
       {
+        device: "bitfusion",
+        numbers: "simulated",
+        description: "Bit Fusion, 16x32 fusion units, 500 MHz, batch 1: latency and energy at 2 to 8 bits",
+      },
+      { device: "bismo-edge", numbers: "simulated", description: "BISMO on a Zynq-7020, bit-serial, batch 1: latency at 1 to 8 bits" },
+      { device: "bismo-cloud", numbers: "simulated", description: "BISMO on a VU9P, bit-serial, batch 16: latency at 1 to 8 bits" },
+      {
         device: "FILE.json",
         numbers: "table",
         description: 'your own table: { "format": "fettle-table-1", "name": …, "latencyMs": { operator key: ms } }',

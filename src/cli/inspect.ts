@@ -5,6 +5,7 @@ import { inspectGraph } from "../graph/counts.ts";
 import { buildNetwork, networkNames } from "../graph/networks/index.ts";
 import { opaqueNodes } from "../graph/opaque.ts";
 import type { Graph } from "../graph/types.ts";
+import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { formatBytes, formatCount } from "../util/units.ts";
 import { type CommonFlags, count, examples, imageShape, withJson } from "./options.ts";
 import { print, printJson, table } from "./output.ts";
@@ -16,15 +17,20 @@ interface InspectFlags extends CommonFlags {
   readonly layers?: true;
 }
 
+const product = (bits: Precision | undefined): number => (bits ? bits.weightBits * bits.activationBits : FLOAT_BITS ** 2);
+
 const REFERENCE_INPUT = [3, 224, 224] as const;
 
-async function graphOf(target: string, { input, classes }: InspectFlags): Promise<Graph> {
+type Bits = ReadonlyMap<string, Precision>;
+
+async function open(target: string, { input, classes }: InspectFlags): Promise<{ graph: Graph; bits: Bits }> {
   if (!target.endsWith(".onnx") && !target.includes("/")) {
     const shape = input ?? REFERENCE_INPUT;
-    return buildNetwork(target, { input: shape, classes: classes ?? (shape[1]! >= 64 ? 1000 : 10) });
+    return { graph: buildNetwork(target, { input: shape, classes: classes ?? (shape[1]! >= 64 ? 1000 : 10) }), bits: new Map() };
   }
   const { openModel } = await import("../run/model-file.ts");
-  return (await openModel(target, input)).model.graph;
+  const { model, bits } = await openModel(target, input);
+  return { graph: model.graph, bits };
 }
 
 export function registerInspect(program: Command): void {
@@ -45,26 +51,31 @@ export function registerInspect(program: Command): void {
     .action(async (target: string | undefined, flags: InspectFlags) => {
       if (flags.list) return flags.json ? printJson(networkNames) : print(networkNames.join("\n"));
       if (target === undefined) throw new AppError("CONFIG", "inspect: a network must be given, got none — see --list");
-      const graph = await graphOf(target, flags);
+      const { graph, bits } = await open(target, flags);
       const counts = inspectGraph(graph);
       const notCounted = opaqueNodes(graph);
-      if (flags.json) return printJson({ network: graph.name, input: graph.input.shape, ...counts, notCounted });
+      const layers = counts.layers.map((layer) => ({ ...layer, ...bits.get(layer.name) }));
+      const bitOps = bits.size > 0 ? counts.layers.reduce((sum, { name, macs }) => sum + macs * product(bits.get(name)), 0) : undefined;
+      if (flags.json) return printJson({ network: graph.name, input: graph.input.shape, ...counts, layers, bitOps, notCounted });
       print(`${graph.name}, input ${graph.input.shape.join("x")}`);
       print(`  MACs             ${formatCount(counts.macs)}`);
       print(`  parameters       ${formatCount(counts.params)} (${formatBytes(counts.bytes)} as float32)`);
+      if (bitOps !== undefined) print(`  BitOps           ${formatCount(bitOps)} (MACs x weight bits x activation bits)`);
       print(`  peak activations ${formatBytes(counts.peakActivationBytes)} (batch 1, float32)`);
       if (notCounted.length > 0) {
         print("  not counted      nodes that Fettle cannot compute, train or change:");
         for (const { name, opType, reason } of notCounted) print(`    ${opType} "${name}": ${reason}`);
       }
       if (!flags.layers) return;
-      const rows = counts.layers.map((layer) => [
+      const rows = layers.map((layer) => [
         layer.name,
         layer.op,
         layer.outputShape.join("x"),
         formatCount(layer.macs),
         formatCount(layer.params),
+        ...(bits.size > 0 ? [`${layer.weightBits ?? ""}`, `${layer.activationBits ?? ""}`] : []),
       ]);
-      print(`\n${table(["layer", "op", "output", "MACs", "params"], rows)}`);
+      const titles = ["layer", "op", "output", "MACs", "params", ...(bits.size > 0 ? ["weight bits", "activation bits"] : [])];
+      print(`\n${table(titles, rows)}`);
     });
 }

@@ -12,6 +12,7 @@ import { registerNas } from "./nas.ts";
 import { examples } from "./options.ts";
 import { note } from "./output.ts";
 import { registerPrune } from "./prune.ts";
+import { registerQuantize } from "./quantize.ts";
 import { registerTrain } from "./train.ts";
 
 const USAGE_ERROR = 2;
@@ -31,7 +32,9 @@ export interface CommandContext {
 function createProgram(context: CommandContext): Command {
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const program = new Command("fettle")
-    .description("Searches, prunes and trains small image classifiers for one device and one budget, and measures what it exports.")
+    .description(
+      "Searches, prunes, quantizes and trains small image classifiers for one device and one budget, and measures what it exports.",
+    )
     .version(version)
     .showSuggestionAfterError()
     .option("--debug", "print the stack of errors")
@@ -41,6 +44,7 @@ function createProgram(context: CommandContext): Command {
       `${examples([
         "nas --data fashion-mnist --max-latency 0.3ms --out runs/shoes",
         "prune model.onnx --data images:photos --max-macs 50%",
+        "quantize model.onnx --data images:photos --max-size 15%",
         "train --net resnet-20 --data cifar10:data/cifar-10-batches-bin --epochs 24",
         "inspect mobilenet-v2:0.35 --input 3x224x224",
         "bench runs/shoes/model.onnx",
@@ -49,6 +53,7 @@ function createProgram(context: CommandContext): Command {
   const registrations = [
     registerNas,
     registerPrune,
+    registerQuantize,
     registerTrain,
     registerEvaluate,
     registerInspect,

@@ -36,7 +36,7 @@ export function registerNas(program: Command, context: CommandContext): void {
   withRecipe(withData(withRun(command, "runs/nas")), 24)
     .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 60% of the space's largest network")
     .option("--max-macs <count>", "limit in multiply-accumulates instead, e.g. 6M or 60%")
-    .option("--device <name>", "cpu, or a latency table: FILE.json or FILE.yaml", "cpu")
+    .option("--device <name>", "cpu, bitfusion, bismo-edge, bismo-cloud, or a latency table: FILE.json or FILE.yaml", "cpu")
     .option("--space <file>", "search space as JSON (default: MobileNet blocks for the images' size)")
     .option("--width <factor>", "widths of the default space relative to the paper's", number({ min: 0.1, max: 4 }), 0.5)
     .addOption(choice("--mode <name>", "how architecture parameters learn", ["two", "full", "reinforce"], "two"))

@@ -1,71 +1,52 @@
 /** @file `fettle prune`: fewer channels for an ONNX model or a run, found by reinforcement learning (AMC). */
 import { type Command, Option } from "commander";
-import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import type { RewardName } from "../prune/reward.ts";
 import type { Constraint } from "../run/card.ts";
 import type { PruneResult } from "../run/prune-run.ts";
 import type { SparseResult } from "../run/sparse-run.ts";
-import { formatBytes, formatCount, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
+import { formatBytes, formatCount, formatEnergy, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
+import { type CompressionFlags, loadCompression, withCompression } from "./compression.ts";
 import type { CommandContext } from "./main.ts";
-import { type CommonFlags, count, type DataFlags, examples, imageShape, loadOptions, number, ratio, withData, withRun } from "./options.ts";
+import { examples, ratio } from "./options.ts";
 import { note, print, printJson, table } from "./output.ts";
-import { createProgressBar } from "./progress-bar.ts";
-import { type RecipeFlags, recipeOf, withRecipe } from "./train.ts";
+import { recipeOf } from "./train.ts";
 
-interface PruneFlags extends Omit<DataFlags, "data">, CommonFlags, RecipeFlags {
+interface PruneFlags extends Omit<CompressionFlags, "data"> {
   readonly data?: string;
   readonly listGroups?: true;
   readonly maxMacs?: string;
   readonly maxParams?: string;
   readonly maxSize?: string;
   readonly maxLatency?: string;
+  readonly maxEnergy?: string;
   readonly reward?: RewardName;
-  readonly episodes: number;
-  readonly warmup: number;
   readonly channelStep: string;
   readonly lowest: number;
   readonly device: string;
-  readonly distillation: boolean;
   readonly fineGrained?: true;
-  readonly baselines?: true;
-  readonly resume?: true;
-  readonly input?: [number, number, number];
-  readonly mean?: number[];
-  readonly std?: number[];
-  readonly out: string;
-  readonly threads: number;
 }
-
-const numbers = (text: string): number[] => text.split(",").map(number());
 
 export function registerPrune(program: Command, context: CommandContext): void {
   const command = program
     .command("prune")
     .description("remove channels of a trained model within a budget (AMC), fine-tune and export it")
     .argument("<model>", "ONNX file or run folder");
-  withRecipe(withData(withRun(command, "runs/prune")), 12, 0)
+  withCompression(command, { folder: "runs/prune", epochs: 12, episodes: 400, warmup: 100 })
     .option("--list-groups", "print which channels stand and fall together, and stop")
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 20M or 50% of the model's")
     .option("--max-params <count>", "limit in parameters, e.g. 100K or 40%")
     .option("--max-size <bytes>", "limit of the weights' size, e.g. 500KB or 40%")
     .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 50%")
+    .option("--max-energy <energy>", "limit per image on a simulated device, e.g. 1mJ or 50%")
     .addOption(
       new Option("--reward <name>", "without a limit: weigh the error against log MACs or log parameters").choices(["flops", "params"]),
     )
-    .option("--episodes <n>", "policies that are tried", count, 400)
-    .option("--warmup <n>", "episodes of random actions first", number({ min: 0, integer: true }), 100)
     .option("--channel-step <n>", "channels come in multiples of this; device: of the device's own step", "device")
     .option("--lowest <share>", "share of a group's channels that always stays", ratio, 0.2)
-    .option("--device <name>", "cpu, or a latency table: FILE.json or FILE.yaml", "cpu")
-    .option("--no-distillation", "fine-tune on the labels alone, not on the original's outputs")
+    .option("--device <name>", "cpu, bitfusion, bismo-edge, bismo-cloud, or a latency table: FILE.json or FILE.yaml", "cpu")
     .option("--fine-grained", "set single weights to zero, in rounds, until the file has --max-size; channels stay")
-    .option("--baselines", "prune and fine-tune by rules of thumb and at random as well, for comparison")
-    .option("--resume", "go on with the search in --out")
-    .option("--input <CxHxW>", "input where the file leaves it open", imageShape)
-    .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
-    .option("--std <list>", "deviations that it was divided by", numbers)
     .addHelpText(
       "after",
       examples([
@@ -84,6 +65,7 @@ const LIMITS = [
   ["maxParams", "--max-params", "params", "count"],
   ["maxSize", "--max-size", "size", "size"],
   ["maxLatency", "--max-latency", "latency", "latency"],
+  ["maxEnergy", "--max-energy", "energy", "energy"],
 ] as const;
 
 function budgetOf(flags: PruneFlags) {
@@ -109,16 +91,6 @@ function stepOf(text: string): number | "device" {
   return step;
 }
 
-function givenNormalisation({ mean, std }: PruneFlags): Normalisation | null {
-  if (!mean && !std) return null;
-  if (!mean || !std || mean.length !== std.length)
-    throw new AppError(
-      "CONFIG",
-      `prune: --mean and --std must be given together for the same channels, got ${mean?.length ?? 0} and ${std?.length ?? 0}`,
-    );
-  return { mean, std };
-}
-
 async function listGroups(model: Model, json: boolean): Promise<void> {
   const { channelGroups } = await import("../prune/groups.ts");
   const groups = channelGroups(model.graph).map(({ atoms, ...group }) => ({ ...group, channels: atoms.length }));
@@ -133,80 +105,51 @@ async function listGroups(model: Model, json: boolean): Promise<void> {
   );
 }
 
-async function prune(target: string, flags: PruneFlags, { signal, protect }: CommandContext): Promise<void> {
-  const { openModel } = await import("../run/model-file.ts");
-  if (flags.listGroups) return listGroups((await openModel(target, flags.input)).model, flags.json === true);
-  if (!flags.data) throw new AppError("CONFIG", "prune: --data must be given, got none");
+async function prune(target: string, flags: PruneFlags, context: CommandContext): Promise<void> {
+  if (flags.listGroups) {
+    const { openModel } = await import("../run/model-file.ts");
+    return listGroups((await openModel(target, flags.input)).model, flags.json === true);
+  }
+  const { data } = flags;
+  if (!data) throw new AppError("CONFIG", "prune: --data must be given, got none");
   const budget = budgetOf(flags);
   const step = stepOf(flags.channelStep);
-  const given = givenNormalisation(flags);
-  const recipe = recipeOf(flags);
-  const { json, dryRun, resume, debug, ...rest } = flags as PruneFlags & { debug?: unknown };
-  const opened = await openModel(target, flags.input);
-  const splitSeed = flags.splitSeed ?? opened.trainedWith.splitSeed ?? flags.seed;
-  const config = { command: "prune", model: target, ...rest, splitSeed, budget, recipe };
-  if (dryRun) return printJson(config);
-  const [{ loadData }, { openDevice }, { runPrune }, { runSparsePrune }] = await Promise.all([
-    import("../data/load.ts"),
+  const opened = await loadCompression("prune", target, { ...flags, data }, context, { budget, recipe: recipeOf(flags) });
+  if (!opened) return;
+  const { common, bar } = opened;
+  const [{ openDevice }, { runPrune }, { runSparsePrune }] = await Promise.all([
     import("../hardware/open.ts"),
     import("../run/prune-run.ts"),
     import("../run/sparse-run.ts"),
   ]);
-  const bar = createProgressBar({ isQuiet: json === true });
-  const { shape } = opened.model.graph.input;
-  const isResized = flags.size === undefined && flags.data.startsWith("images:");
-  const dataFlags = { ...flags, data: flags.data, splitSeed, ...(isResized ? { size: shape[1]! } : {}) };
-  const loaded = await loadData(flags.data, loadOptions(dataFlags, bar.onProgress));
-  if (loaded.train.shape.join() !== shape.join())
-    throw new AppError(
-      "CONFIG",
-      `prune: images must be ${shape.join("x")} as ${opened.path} reads them, got ${loaded.train.shape.join("x")}`,
-    );
   const device = await openDevice(flags.device, {
     threads: flags.threads,
     onWarning: (message) => note(`fettle: ${message}`),
     onProgress: bar.onProgress,
   });
-  const common = {
-    model: opened.model,
-    source: opened.path,
-    data: { ...loaded, normalisation: given ?? opened.trainedWith.normalisation ?? loaded.normalisation },
-    episodes: flags.episodes,
-    warmup: flags.warmup,
-    device,
-    recipe,
-    distillation: flags.distillation,
-    dir: flags.out,
-    config,
-    threads: flags.threads,
-    signal,
-    onStart: protect,
-    onProgress: bar.onProgress,
-    onNote: (text: string) => {
-      if (!json) note(text);
-    },
-  };
   const result = flags.fineGrained
     ? await runSparsePrune({ ...common, size: budget!.quantity })
     : await runPrune({
         ...common,
+        device,
         budget,
         reward: flags.reward ?? "accuracy",
         step,
         lowest: flags.lowest,
         baselines: flags.baselines === true,
-        ...(resume ? { resume } : {}),
+        ...(flags.resume ? { resume: true } : {}),
       });
   bar.stop();
   if (result.isCancelled || result.constraint?.isMet === false) process.exitCode = 4;
-  if (json) return printJson(result);
+  if (flags.json) return printJson(result);
   if ("rounds" in result) showSparse(result);
   else showChannels(result);
   print(`saved    ${flags.out}/model.onnx, card.json, policy.json (${formatBytes(result.card.fileBytes)})`);
 }
 
 function showConstraint({ name, limit, value, isMet, obtained, unit }: Constraint): void {
-  const text = (n: number) => (unit === "ms" ? formatMs(n) : unit === "bytes" ? formatBytes(n) : formatCount(n));
+  const text = (n: number) =>
+    unit === "ms" ? formatMs(n) : unit === "mJ" ? formatEnergy(n) : unit === "bytes" ? formatBytes(n) : formatCount(n);
   print(`\nlimit    ${name} ${text(limit)}, ${isMet ? "met" : "MISSED"}: ${text(value)} (${obtained})`);
 }
 

@@ -13,7 +13,7 @@ const WEIGHT_WRITE_NJ = 2.891615625e-5;
 const WEIGHT_READ_NJ = 2.136565625e-5;
 const SUM_ACCESS_NJ = 9.250146875e-5;
 
-/** On-chip reads of one tile: either a sum stays in place while inputs and weights stream by, or the weights stay and the sums come again. */
+/** On-chip accesses of one tile: sums stay in place while inputs and weights stream by, or weights stay and sums come again. */
 function tileEnergyNj(layer: DenseConvolution, schedule: Schedule, precision: Precision, array: FusionArray): number {
   const { tile } = schedule;
   const pixels = tile.height * tile.width;
@@ -30,8 +30,8 @@ function tileEnergyNj(layer: DenseConvolution, schedule: Schedule, precision: Pr
 /**
  * Energy of a convolution, nJ: computation and leakage by cycle, DRAM and on-chip memory by bit.
  *
- * Source: the structure is BitFusion's (Sharma et al., ISCA 2018; 45 nm). Deviation: APQ published energies for 6,567 layers but not how
- * they came about. They follow this formula to ten digits, with leakage counted and with the constants above, which they determine.
+ * Source: the terms are BitFusion's (Sharma et al., ISCA 2018; 45 nm), who leave leakage out. Deviation: APQ published energies of 6,567
+ * layers but not how they came about. They contain leakage, and they determine the constants above; the fit is exact.
  */
 export function energyNj(layer: DenseConvolution, schedule: Schedule, precision: Precision, array: FusionArray): number {
   const { cycles, computeCycles, movedBits, tiles } = schedule;

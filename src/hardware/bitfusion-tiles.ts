@@ -76,7 +76,7 @@ function tilesOf(layer: DenseConvolution, rows: number, columns: number): Tile[]
 }
 
 /** DRAM moves the operands as they are; memory holds 2, 4 or 8 bits of them, weights and sums padded to the array's rows and columns. */
-function tileBits(layer: DenseConvolution, tile: Tile, precision: Precision, array: FusionArray): PerOperand<TileBits> {
+function tileBits(layer: DenseConvolution, tile: Tile, precision: Precision, array: FusionArray, isPadded: boolean): PerOperand<TileBits> {
   const { kernel, stride } = layer;
   const { weightBits, activationBits } = precision;
   const pixels = tile.height * tile.width;
@@ -85,22 +85,17 @@ function tileBits(layer: DenseConvolution, tile: Tile, precision: Precision, arr
   const inputs = (layer.isUnrolled ? pixels * window : region) * tile.inChannels;
   const weights = window * tile.inChannels * tile.outChannels;
   const columns = Math.ceil(tile.outChannels / array.columns) * array.columns;
-  const depth = tile.passes * array.rows * productsPerUnit(precision);
+  const keptWeights = isPadded ? tile.passes * array.rows * productsPerUnit(precision) * columns : weights;
   const half = (bytes: number) => bytes * 4;
   return {
     inputs: { moved: inputs * activationBits, kept: inputs * fusedBits(activationBits), capacity: half(array.bytes.inputs) },
-    weights: { moved: weights * weightBits, kept: depth * columns * fusedBits(weightBits), capacity: half(array.bytes.weights) },
+    weights: { moved: weights * weightBits, kept: keptWeights * fusedBits(weightBits), capacity: half(array.bytes.weights) },
     sums: { moved: pixels * tile.outChannels * SUM_BITS, kept: pixels * columns * SUM_BITS, capacity: half(array.bytes.sums) },
   };
 }
 
 const fits = (bits: PerOperand<TileBits>): boolean =>
   bits.inputs.kept <= bits.inputs.capacity && bits.weights.kept <= bits.weights.capacity && bits.sums.kept <= bits.sums.capacity;
-
-/** A large kernel may fit only as it is: then the weights are not padded. */
-function withoutPadding(bits: PerOperand<TileBits>): PerOperand<TileBits> {
-  return { ...bits, weights: { ...bits.weights, kept: bits.weights.moved } };
-}
 
 const tileCounts = (layer: DenseConvolution, tile: Tile): LoopCounts => [
   Math.ceil(layer.outputSize[0] / tile.height),
@@ -111,10 +106,32 @@ const tileCounts = (layer: DenseConvolution, tile: Tile): LoopCounts => [
 
 const dramCycles = (bits: number): number => Math.ceil(bits / DRAM_BITS_PER_CYCLE);
 
+/** Tiles that fit. Where a large kernel leaves none, its weights are kept without padding. */
+function fittingTiles(layer: DenseConvolution, precision: Precision, array: FusionArray): { tile: Tile; bits: PerOperand<TileBits> }[] {
+  const tiles = tilesOf(layer, array.rows * productsPerUnit(precision), array.columns);
+  for (const isPadded of [true, false]) {
+    const fitting = tiles
+      .map((tile) => ({ tile, bits: tileBits(layer, tile, precision, array, isPadded) }))
+      .filter(({ bits }) => fits(bits));
+    if (fitting.length > 0) return fitting;
+  }
+  return [];
+}
+
+/** Cycles and traffic in one loop order. The first fill of the memories and their last drain overlap with nothing, the rest does. */
+function trafficAndCycles(order: readonly number[], counts: LoopCounts, bits: PerOperand<TileBits>, computeCycles: number) {
+  const inputs = trafficOf("inputs", order, counts, bits.inputs);
+  const weights = trafficOf("weights", order, counts, bits.weights);
+  const sums = trafficOf("sums", order, counts, bits.sums);
+  const ends = dramCycles(inputs.largest + weights.largest + sums.largest) + dramCycles(sums.largest);
+  const memoryCycles = dramCycles(inputs.moved + weights.moved + sums.moved) + dramCycles(sums.moved);
+  const movedBits = { inputs: inputs.moved, weights: weights.moved, sums: sums.moved };
+  return { cycles: Math.max(computeCycles + ends, memoryCycles), movedBits };
+}
+
 /**
  * The tile and loop order with the fewest cycles; among equals, that with the least `energy`. `null` when not even one pixel fits.
  *
- * The first fill and the last drain of the memories overlap with nothing, everything between them with the computation.
  * Of the 120 orders of five loops at most 12 are tried on a square map and 24 on others: a batch of one has no loop, and see
  * `ordersOf`. Tiles whose computation alone takes longer than the best so far are skipped.
  */
@@ -124,31 +141,18 @@ export function bestSchedule(
   array: FusionArray,
   energy: (schedule: Schedule) => number,
 ): Schedule | null {
-  const tiles = tilesOf(layer, array.rows * productsPerUnit(precision), array.columns);
-  const measured = tiles.map((tile) => ({ tile, bits: tileBits(layer, tile, precision, array) }));
-  const padded = measured.filter(({ bits }) => fits(bits));
-  const candidates = padded.length
-    ? padded
-    : measured.map(({ tile, bits }) => ({ tile, bits: withoutPadding(bits) })).filter(({ bits }) => fits(bits));
-  let best: (Schedule & { readonly energyNj: number }) | null = null;
-  for (const { tile, bits } of candidates) {
+  let best: { readonly schedule: Schedule; readonly energy: number } | null = null;
+  for (const { tile, bits } of fittingTiles(layer, precision, array)) {
     const counts = tileCounts(layer, tile);
     const tiles = counts.reduce((product, count) => product * count);
     const computeCycles = tiles * Math.ceil(tile.outChannels / array.columns) * tile.height * tile.width * tile.passes;
-    if (best && computeCycles > best.cycles) continue;
+    if (best && computeCycles > best.schedule.cycles) continue;
     for (const order of ordersOf(counts)) {
-      const inputs = trafficOf("inputs", order, counts, bits.inputs);
-      const weights = trafficOf("weights", order, counts, bits.weights);
-      const sums = trafficOf("sums", order, counts, bits.sums);
-      const ends = dramCycles(inputs.largest + weights.largest + sums.largest) + dramCycles(sums.largest);
-      const memoryCycles = dramCycles(inputs.moved + weights.moved + sums.moved) + dramCycles(sums.moved);
-      const cycles = Math.max(computeCycles + ends, memoryCycles);
-      if (best && cycles > best.cycles) continue;
-      const movedBits = { inputs: inputs.moved, weights: weights.moved, sums: sums.moved };
-      const schedule = { tile, tiles, cycles, computeCycles, movedBits };
-      const energyNj = energy(schedule);
-      if (!best || cycles < best.cycles || energyNj < best.energyNj) best = { ...schedule, energyNj };
+      const schedule = { tile, tiles, computeCycles, ...trafficAndCycles(order, counts, bits, computeCycles) };
+      if (best && schedule.cycles > best.schedule.cycles) continue;
+      const candidate = { schedule, energy: energy(schedule) };
+      if (!best || schedule.cycles < best.schedule.cycles || candidate.energy < best.energy) best = candidate;
     }
   }
-  return best;
+  return best?.schedule ?? null;
 }

@@ -28,7 +28,7 @@ function permutations(items: readonly number[]): number[][] {
 
 const orders = new Map<string, number[][]>();
 
-/** Every order of the loops, by index, that differs: a loop that runs once has no place, equal loops over rows and columns are exchangeable. */
+/** The orders of the loops, by index, that differ: loops that run once are left out, equal ones over rows and columns do not swap. */
 export function ordersOf(counts: LoopCounts): number[][] {
   const isExchangeable = counts[0] > 1 && counts[0] === counts[1];
   const repeated = [0, 1, 2, 3].filter((loop) => counts[loop]! > 1);
@@ -45,7 +45,12 @@ export function ordersOf(counts: LoopCounts): number[][] {
  * Bits of one operand that DRAM moves over all loops, innermost first, and the most of them that on-chip memory holds at a time.
  * As long as what the inner loops touch fits, a loop over something else moves nothing again.
  */
-export function trafficOf(operand: Operand, order: readonly number[], counts: LoopCounts, bits: TileBits): { moved: number; largest: number } {
+export function trafficOf(
+  operand: Operand,
+  order: readonly number[],
+  counts: LoopCounts,
+  bits: TileBits,
+): { moved: number; largest: number } {
   let { moved, kept } = bits;
   let largest = moved;
   for (const loop of order) {

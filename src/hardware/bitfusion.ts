@@ -1,7 +1,7 @@
 /** @file BitFusion, an accelerator whose multipliers are fused from 2-bit ones: the device "bitfusion". */
 import { AppError } from "../errors.ts";
 import { energyNj } from "./bitfusion-energy.ts";
-import { bestSchedule, type DenseConvolution, type FusionArray, productsPerUnit } from "./bitfusion-tiles.ts";
+import { bestSchedule, type DenseConvolution, type FusionArray, productsPerUnit, type Schedule } from "./bitfusion-tiles.ts";
 import type { Accelerator, LayerCost, LayerGeometry, Precision } from "./precision.ts";
 import { createSimulated } from "./simulated.ts";
 
@@ -12,14 +12,12 @@ const ARRAY: FusionArray = { rows: 16, columns: 32, bytes: { inputs: 32_768, wei
 /** A layer that reads at most as many channels is taken for a network's first. */
 const IMAGE_CHANNELS = 4;
 
-/** For depthwise layers: 8 rows, and as many channels at once as have a column, at most what the units and output memory allow. */
+/** For depthwise layers: half the rows, and a column for each channel of a group. */
 function depthwiseArray(precision: Precision): FusionArray {
-  const rows = 8;
-  const columns = Math.min(rows * productsPerUnit(precision), (ARRAY.rows * ARRAY.columns) / rows);
+  const rows = ARRAY.rows / 2;
+  const columns = Math.min(rows * productsPerUnit(precision), ARRAY.columns);
   const { inputs, weights, sums } = ARRAY.bytes;
-  const inputShare = rows / ARRAY.rows;
-  const columnShare = Math.min(1, columns / ARRAY.columns);
-  return { rows, columns, bytes: { inputs: inputs * inputShare, weights, sums: sums * columnShare } };
+  return { rows, columns, bytes: { inputs: inputs / 2, weights, sums: (sums * columns) / ARRAY.columns } };
 }
 
 /** A layer as equal dense convolutions that run one after the other. */
@@ -28,7 +26,8 @@ function denseParts(layer: LayerGeometry, precision: Precision): { count: number
   const rest = { kernel, stride, outputSize, isUnrolled: groups === 1 && inChannels <= IMAGE_CHANNELS };
   if (groups > 1 && groups === inChannels && groups === outChannels) {
     const array = depthwiseArray(precision);
-    const convolution = { ...rest, inChannels: array.columns, outChannels: array.columns };
+    const channels = Math.min(groups, array.columns);
+    const convolution = { ...rest, inChannels: channels, outChannels: channels };
     return { count: Math.ceil(groups / array.columns), convolution, array };
   }
   return { count: groups, convolution: { ...rest, inChannels: inChannels / groups, outChannels: outChannels / groups }, array: ARRAY };
@@ -36,25 +35,30 @@ function denseParts(layer: LayerGeometry, precision: Precision): { count: number
 
 function simulate(layer: LayerGeometry, precision: Precision): LayerCost {
   const { count, convolution, array } = denseParts(layer, precision);
-  const energyOf = (schedule: Parameters<typeof energyNj>[1]) => energyNj(convolution, schedule, precision, array);
+  const energyOf = (schedule: Schedule) => energyNj(convolution, schedule, precision, array);
   const schedule = bestSchedule(convolution, precision, array, energyOf);
   if (!schedule) {
     const { kernel } = layer;
-    throw new AppError("CONFIG", `device bitfusion: one output pixel must fit into on-chip memory, got a ${kernel.join("×")} kernel`);
+    throw new AppError("CONFIG", `device bitfusion: the kernel's weights must fit into on-chip memory, got ${kernel.join("×")}`);
   }
   return { latencyMs: (count * schedule.cycles) / CYCLES_PER_MS, energyMj: (count * energyOf(schedule)) / 1e6 };
 }
 
 /**
- * Latency and energy of one sample on BitFusion (Sharma et al., ISCA 2018) as HAQ and APQ used it: an array of 16×32 units at 500 MHz,
- * 64, 32 and 16 KB for weights, inputs and sums, 192 bits per cycle to and from DRAM.
+ * Latency and energy of one sample on BitFusion (Sharma et al., ISCA 2018) as APQ used it: an array of 16×32 units at 500 MHz, 64, 32
+ * and 16 KB for weights, inputs and sums, 192 bits per cycle to and from DRAM, where sums have 32 bits.
  *
- * Computing rounds bits up to 2, 4 or 8; DRAM moves as many as there are. The array is not made for depthwise layers: each group of
- * 8 channels (16 or 32 with fewer bits) runs as a dense convolution of those channels, most of whose products are zeros. With 2-bit
- * operands it is 64, what 16×32 units can form; nothing was published to compare that with. Any other grouped convolution runs group
- * by group. The first layer's windows are unrolled; it is known by its input of at most 4 channels.
+ * Computing and on-chip memory round bits up to 2, 4 or 8; DRAM moves as many as there are. The array is not made for depthwise layers:
+ * each group of 8 channels, or 16 or 32 with fewer bits, runs as a dense convolution of those channels, most of whose products are
+ * zeros. Any other grouped convolution runs group by group. The first layer's windows are unrolled; it is known by its input of at most
+ * 4 channels. For operands of 2 bits, kernels above 1×1 that are not depthwise (but for one stem) and maps that are not square nothing
+ * was published; there the model is an extrapolation.
  *
- * Source: rebuilt from a description; against the 3,519 latencies and energies of APQ's table that are at hand: docs/results/simulators.md.
+ * Fewer bits do not always cost less: the model's choice is the fewest cycles, energy follows, and padding to the array grows.
+ *
+ * Source: rebuilt from a description. Deviations, all found in the table that APQ published (Wang et al., CVPR 2020), which this model
+ * reproduces (docs/results/simulators.md): DRAM moves no padding, 6-bit operands take 8 bits on the chip, reads and writes are each
+ * rounded up to cycles, depthwise layers run in groups, leakage counts.
  */
 export const createBitFusion = (): Accelerator =>
   createSimulated({ name: "bitfusion", precisions: { weightBits: BITS, activationBits: BITS, isCoupled: false }, simulate });

@@ -1,4 +1,8 @@
 /** @file Files of few bits: plain ONNX Runtime computes from them what the engine computed, and they are as small as promised. */
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { InferenceSession } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { createBuilder } from "../graph/builder.ts";
 import { paramSpecs } from "../graph/params.ts";
@@ -7,6 +11,7 @@ import type { Precision } from "../hardware/precision.ts";
 import { createParameters, exportWeights } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
 import { exportOnnx } from "../onnx/export.ts";
+import { decodeOnnx } from "../onnx/import/decode.ts";
 import { importOnnx } from "../onnx/import/import.ts";
 import { createSession } from "../onnx/session.ts";
 import { toArray } from "../tensor/layout.ts";
@@ -48,8 +53,10 @@ const samples = (() => {
   return sampleActivations(model.graph, params, [images], createRng(1));
 })();
 
-const quantized = (scheme: WeightScheme, bits: (i: number) => Precision): QuantizedNetwork =>
-  createQuantization({ model, layers, samples, scheme, calibration: "mse", rng: createRng(2) }).create(layers.map((_, i) => bits(i)));
+const quantized = (scheme: WeightScheme, bits: (i: number) => Precision, areResultsQuantized = false): QuantizedNetwork =>
+  createQuantization({ model, layers, samples, scheme, calibration: "mse", rng: createRng(2), areResultsQuantized }).create(
+    layers.map((_, i) => bits(i)),
+  );
 
 function engine({ graph, params }: QuantizedNetwork): Float32Array {
   using _scope = createScope();
@@ -62,6 +69,13 @@ async function onnx(bytes: Uint8Array): Promise<Float32Array> {
   const y = await session.run(images, [BATCH, 3, 12, 12]);
   await session.close();
   return y;
+}
+/** Operators after ONNX Runtime's own optimisation. */
+async function optimizedOps(bytes: Uint8Array): Promise<string[]> {
+  const path = join(mkdtempSync(join(tmpdir(), "fettle-ops-")), "optimized.onnx");
+  const session = await InferenceSession.create(bytes, { optimizedModelFilePath: path, logSeverityLevel: 3 });
+  await session.release();
+  return decodeOnnx(readFileSync(path), path).nodes.map(({ opType }) => opType);
 }
 function largestDifference(a: Float32Array, b: Float32Array): number {
   const largest = b.reduce((max, v) => Math.max(max, Math.abs(v)), 1);
@@ -94,4 +108,14 @@ test("a quantised file is read back: the same function, with its bits", async ()
   const codes = (graph: Graph) => graph.nodes.flatMap((node) => (node.op === "quantize" ? [node.attrs] : []));
   expect(codes(back.graph)).toEqual(codes(net.graph));
   expect(largestDifference(await onnx(exportOnnx(back)), await onnx(bytes))).toBeLessThan(0.05);
+});
+
+test("on integers throughout, ONNX Runtime fuses every layer into one kernel of integers", async () => {
+  using net = quantized("linear", () => ({ weightBits: 8, activationBits: 8 }), true);
+  const bytes = fileOf(net);
+  expect(largestDifference(await onnx(bytes), engine(net))).toBeLessThan(0.05);
+  const ops = await optimizedOps(bytes);
+  expect(ops.filter((op) => op === "QLinearConv")).toHaveLength(layers.length - 1);
+  expect(ops).toContain("QLinearAdd");
+  expect(ops.filter((op) => op === "Conv" || op === "Relu" || op === "Clip" || op === "Add")).toEqual([]);
 });

@@ -8,11 +8,11 @@ import { valuesOf } from "../tensor/tensor.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 import type { ActivationSamples } from "./calibrate.ts";
 import type { QuantizableLayer } from "./layers.ts";
-import { type PrecisionPolicy, quantizeActivations } from "./precision-policy.ts";
+import { type PrecisionPolicy, type QuantizeGraphOptions, quantizeActivations } from "./precision-policy.ts";
 import type { CalibrationMethod } from "./thresholds.ts";
 import { type WeightQuantizer, type WeightScheme, weightQuantizer } from "./weights.ts";
 
-export interface QuantizationOptions {
+export interface QuantizationOptions extends QuantizeGraphOptions {
   readonly model: Model;
   readonly layers: readonly QuantizableLayer[];
   readonly samples: ActivationSamples;
@@ -40,7 +40,15 @@ export const policyOf = (layers: readonly QuantizableLayer[], bits: readonly Pre
   new Map(layers.map(({ name }, i) => [name, bits[i]!]));
 
 /** Prepares a model for any policy: what a layer's weights become at so many bits is worked out once. */
-export function createQuantization({ model, layers, samples, scheme, calibration, rng }: QuantizationOptions): Quantization {
+export function createQuantization({
+  model,
+  layers,
+  samples,
+  scheme,
+  calibration,
+  rng,
+  areResultsQuantized,
+}: QuantizationOptions): Quantization {
   const known = new Map<string, WeightQuantizer>();
   const quantizerOf = (name: string, bits: number): WeightQuantizer => {
     const key = `${name} ${bits}`;
@@ -55,9 +63,9 @@ export function createQuantization({ model, layers, samples, scheme, calibration
     layers,
     create: (bits) => {
       const policy = policyOf(layers, bits);
-      const graph = quantizeActivations(model.graph, policy);
+      const graph = quantizeActivations(model.graph, policy, { areResultsQuantized });
       const params = createParameters(paramSpecs(graph), createRng(0));
-      importWeights(params, new Map<string, Weight>([...model.weights, ...samples.ranges(policy, calibration)]));
+      importWeights(params, new Map<string, Weight>([...model.weights, ...samples.ranges(policy, { areResultsQuantized }, calibration)]));
       const quantizers = new Map(
         layers.flatMap(({ weight }, i) => {
           const { weightBits } = bits[i]!;

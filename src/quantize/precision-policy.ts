@@ -49,26 +49,69 @@ export function nonNegativeValues(graph: Graph): ReadonlySet<string> {
   return known;
 }
 
-/** Names the values that quantised layers read, with their bits. */
+/** A value that gets a `quantize` node. */
 export interface QuantizedValue {
   readonly value: string;
   readonly bits: number;
   readonly isSigned: boolean;
 }
 
+export interface QuantizeGraphOptions {
+  /**
+   * Quantise what layers of few bits make as well, and sums and pools of such values, so that kernels of integers can pass integers on:
+   * ONNX Runtime runs a layer on integers only between quantised values.
+   */
+  readonly areResultsQuantized: boolean;
+}
+
 export const quantizedName = ({ value, bits }: { readonly value: string; readonly bits: number }): string => `${value}.a${bits}`;
+export const rangeName = (one: QuantizedValue): string => `${quantizedName(one)}.range`;
+
+const bitsOf = (node: Node, policy: PrecisionPolicy): number =>
+  isLayer(node) ? (policy.get(node.name)?.activationBits ?? FLOAT_BITS) : FLOAT_BITS;
+/** Operators that become part of the layer before them. */
+const FOLLOWS: ReadonlySet<OpType> = new Set<OpType>(["batchNorm", "relu", "clip", "dropout"]);
+/** Operators that ONNX Runtime computes on integers between quantised values. */
+const CARRIES: ReadonlySet<OpType> = new Set<OpType>(["add", "globalAveragePool", "averagePool", "maxPool", "concat"]);
+
+/** The value in which a layer's result leaves it: after normalisation and activation that nobody else reads before. */
+function endOf(start: Node, readers: ReadonlyMap<string, readonly Node[]>): string {
+  let name = start.name;
+  for (;;) {
+    const all = readers.get(name) ?? [];
+    if (all.length !== 1 || !FOLLOWS.has(all[0]!.op)) return name;
+    name = all[0]!.name;
+  }
+}
+
+/** Results, by name, that are quantised besides what layers read; with the bits of what they are made of. */
+function quantizedResults(graph: Graph, policy: PrecisionPolicy): ReadonlyMap<string, number> {
+  const readers = new Map<string, Node[]>();
+  for (const node of graph.nodes) for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
+  const results = new Map<string, number>();
+  const isRead = new Map<string, number>();
+  for (const node of graph.nodes) if (bitsOf(node, policy) !== FLOAT_BITS) isRead.set(node.inputs[0]!, bitsOf(node, policy));
+  const known = (name: string) => results.get(name) ?? isRead.get(name);
+  for (const node of graph.nodes) {
+    const bits =
+      CARRIES.has(node.op) && node.inputs.every((name) => known(name) !== undefined) ? known(node.inputs[0]!)! : bitsOf(node, policy);
+    if (bits === FLOAT_BITS) continue;
+    const end = endOf(node, readers);
+    if (end !== graph.output) results.set(end, known(end) ?? bits);
+  }
+  return results;
+}
 
 /** Every value that must be quantised, once for each number of bits. */
-export function quantizedValues(graph: Graph, policy: PrecisionPolicy): QuantizedValue[] {
+export function quantizedValues(graph: Graph, policy: PrecisionPolicy, { areResultsQuantized }: QuantizeGraphOptions): QuantizedValue[] {
   const nonNegative = nonNegativeValues(graph);
   const found = new Map<string, QuantizedValue>();
-  for (const node of graph.nodes) {
-    const bits = isLayer(node) ? (policy.get(node.name)?.activationBits ?? FLOAT_BITS) : FLOAT_BITS;
-    if (bits === FLOAT_BITS) continue;
-    const value = node.inputs[0]!;
+  const add = (value: string, bits: number) => {
     const one = { value, bits, isSigned: !nonNegative.has(value) };
     found.set(quantizedName(one), one);
-  }
+  };
+  for (const node of graph.nodes) if (bitsOf(node, policy) !== FLOAT_BITS) add(node.inputs[0]!, bitsOf(node, policy));
+  if (areResultsQuantized) for (const [value, bits] of quantizedResults(graph, policy)) add(value, bits);
   return [...found.values()];
 }
 
@@ -76,23 +119,21 @@ export function quantizedValues(graph: Graph, policy: PrecisionPolicy): Quantize
  * The graph in which every layer reads activations of its bits: a `quantize` node after each value and number of bits that some layer
  * asks for. Weights are quantised apart (`WeightQuantizer`). The argument is untouched.
  */
-export function quantizeActivations(graph: Graph, policy: PrecisionPolicy): Graph {
-  const wanted = Map.groupBy(quantizedValues(graph, policy), ({ value }) => value);
+export function quantizeActivations(graph: Graph, policy: PrecisionPolicy, options: QuantizeGraphOptions): Graph {
+  const wanted = Map.groupBy(quantizedValues(graph, policy, options), ({ value }) => value);
+  const results = options.areResultsQuantized ? quantizedResults(graph, policy) : new Map<string, number>();
   const after = (value: string): NodeOf<"quantize">[] =>
     (wanted.get(value) ?? []).map((one) => {
-      const name = quantizedName(one);
-      return {
-        name,
-        op: "quantize",
-        inputs: [value],
-        params: { range: `${name}.range` },
-        attrs: { bits: one.bits, isSigned: one.isSigned },
-      };
+      const attrs = { bits: one.bits, isSigned: one.isSigned };
+      return { name: quantizedName(one), op: "quantize", inputs: [value], params: { range: rangeName(one) }, attrs };
     });
   const nodes = graph.nodes.flatMap((node): Node[] => {
-    const bits = isLayer(node) ? (policy.get(node.name)?.activationBits ?? FLOAT_BITS) : FLOAT_BITS;
-    const reading = bits === FLOAT_BITS ? node : { ...node, inputs: [quantizedName({ value: node.inputs[0]!, bits })] };
-    return [reading as Node, ...after(node.name)];
+    const own = bitsOf(node, policy);
+    const read = (value: string): string => {
+      const bits = own === FLOAT_BITS ? results.get(value) : own;
+      return bits === undefined ? value : quantizedName({ value, bits });
+    };
+    return [{ ...node, inputs: node.inputs.map(read) } as Node, ...after(node.name)];
   });
   return { ...graph, nodes: [...after(graph.input.name), ...nodes] };
 }

@@ -11,8 +11,8 @@ import { runtime } from "../onednn/runtime.ts";
 export type Obtained = "measured" | "counted" | "estimated";
 
 export interface Constraint {
-  readonly name: "latency" | "macs" | "params" | "size";
-  readonly unit: "ms" | "MACs" | "parameters" | "bytes";
+  readonly name: "latency" | "energy" | "macs" | "params" | "size" | "bitops";
+  readonly unit: "ms" | "mJ" | "MACs" | "parameters" | "bytes" | "BitOps";
   readonly limit: number;
   readonly value: number;
   readonly obtained: Obtained;
@@ -52,7 +52,12 @@ export interface Card {
     readonly output: readonly number[];
     readonly macs: number;
     readonly params: number;
+    /** Of quantised layers; 32 is float. */
+    readonly weightBits?: number;
+    readonly activationBits?: number;
   }[];
+  /** Σ MACs · weight bits · activation bits; of quantised models. */
+  readonly bitOps?: number;
   readonly data: string;
   /** Seed by which the images were split: the same one keeps the test images unseen. */
   readonly splitSeed: number | null;
@@ -63,12 +68,19 @@ export interface Card {
 
 export type CardFacts = Pick<Card, "accuracy" | "latency" | "constraints" | "fileBytes" | "maxDifference" | "seed">;
 
+const FLOAT_BITS = 32;
+const product = (bits: { weightBits: number; activationBits: number } | undefined): number =>
+  bits ? bits.weightBits * bits.activationBits : FLOAT_BITS ** 2;
+
 function packageVersion(name: string): string {
   const require = createRequire(import.meta.url);
   return (require(name) as { version: string }).version;
 }
 
-export function createCard(graph: Graph, data: DataSplits, facts: CardFacts): Card {
+/** Bits by layer. */
+type Precisions = ReadonlyMap<string, { readonly weightBits: number; readonly activationBits: number }>;
+
+export function createCard(graph: Graph, data: DataSplits, facts: CardFacts, precision: Precisions = new Map()): Card {
   const { layers, macs, params, peakActivationBytes } = inspectGraph(graph);
   const { version } = runtime().library;
   return {
@@ -80,7 +92,15 @@ export function createCard(graph: Graph, data: DataSplits, facts: CardFacts): Ca
     macs,
     params,
     peakActivationBytes,
-    layers: layers.map((layer) => ({ name: layer.name, op: layer.op, output: layer.outputShape, macs: layer.macs, params: layer.params })),
+    layers: layers.map((layer) => ({
+      name: layer.name,
+      op: layer.op,
+      output: layer.outputShape,
+      macs: layer.macs,
+      params: layer.params,
+      ...precision.get(layer.name),
+    })),
+    ...(precision.size > 0 ? { bitOps: layers.reduce((sum, { name, macs: own }) => sum + own * product(precision.get(name)), 0) } : {}),
     data: data.name,
     splitSeed: data.splitSeed ?? null,
     versions: {

@@ -2,8 +2,10 @@
 import { batches } from "../data/batches.ts";
 import type { DataSplits, ImageSet, Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
+import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import type { Graph } from "../graph/types.ts";
 import { type LatencyStatistics, measureModel } from "../hardware/measure.ts";
+import type { Precision } from "../hardware/precision.ts";
 import { exportWeights, type ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
 import { exportOnnx } from "../onnx/export.ts";
@@ -11,12 +13,15 @@ import { createSession, type OnnxSession } from "../onnx/session.ts";
 import { toArray } from "../tensor/layout.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
+import { formatPercent } from "../util/units.ts";
 import { type Card, type Constraint, createCard } from "./card.ts";
 import type { RunFolder } from "./folder.ts";
 
 /** Logits of an exported file may differ from the engine's by this much, relative to the largest logit when that is above 1. */
 export const LARGEST_DIFFERENCE = 1e-4;
 const IMAGES_COMPARED = 200;
+/** Quantised files must give the engine's class for this share of the images compared. */
+const LEAST_AGREEMENT = 0.97;
 
 const inOrder = (set: ImageSet, normalisation: Normalisation, batchSize: number) => ({
   batchSize: Math.min(batchSize, set.count),
@@ -28,6 +33,8 @@ const inOrder = (set: ImageSet, normalisation: Normalisation, batchSize: number)
   epoch: 0,
 });
 
+const largestOf = (row: Float32Array): number => row.indexOf(Math.max(...row));
+
 /** Share of images that the file classifies as labelled. */
 export async function evaluateOnnx(session: OnnxSession, set: ImageSet, normalisation: Normalisation): Promise<number> {
   let correct = 0;
@@ -37,13 +44,13 @@ export async function evaluateOnnx(session: OnnxSession, set: ImageSet, normalis
     const classes = logits.length / batch.size;
     for (let i = 0; i < batch.size; i++) {
       const row = logits.subarray(i * classes, (i + 1) * classes);
-      if (row.indexOf(Math.max(...row)) === batch.labels[i]) correct++;
+      if (largestOf(row) === batch.labels[i]) correct++;
     }
   }
   return correct / set.count;
 }
 
-/** Largest difference between the engine's and the file's logits on the first images of `set`, and the largest logit. */
+/** Largest difference between the engine's and the file's logits on the first images of `set`, the largest logit, the share of equal classes. */
 export async function compareOutputs(
   graph: Graph,
   params: ParameterStore,
@@ -51,7 +58,8 @@ export async function compareOutputs(
   set: ImageSet,
   normalisation: Normalisation,
 ) {
-  let [difference, largest] = [0, 0];
+  let [difference, largest, same] = [0, 0, 0];
+  let images = 1;
   for (const batch of batches(set, inOrder(set, normalisation, IMAGES_COMPARED))) {
     using _scope = createScope();
     const shape = [batch.size, ...set.shape];
@@ -61,10 +69,22 @@ export async function compareOutputs(
       difference = Math.max(difference, Math.abs(ours[i]! - theirs[i]!));
       largest = Math.max(largest, Math.abs(ours[i]!));
     }
+    images = batch.size;
+    const classes = ours.length / images;
+    for (let i = 0; i < images; i++) {
+      const [a, b] = [ours, theirs].map((logits) => largestOf(logits.subarray(i * classes, (i + 1) * classes)));
+      if (a === b) same++;
+    }
     break;
   }
-  return { difference, largest };
+  return { difference, largest, agreement: same / images };
 }
+
+/** The file's own note of its bits, which `inspect` reads. */
+const bitsOf = (precision: ReadonlyMap<string, Precision>): Record<string, string> =>
+  precision.size > 0
+    ? { bits: JSON.stringify(Object.fromEntries([...precision].map(([name, p]) => [name, [p.weightBits, p.activationBits]]))) }
+    : {};
 
 export interface DeployOptions {
   readonly graph: Graph;
@@ -75,6 +95,10 @@ export interface DeployOptions {
   readonly threads?: number;
   /** Store weights with many zeros so that the file is smaller. */
   readonly sparse?: boolean;
+  /** Store these weights as codes. A quantised file rounds as the engine does but for ties: classes are compared, not logits. */
+  readonly quantized?: QuantizedWeights;
+  /** Bits by layer, for the card. */
+  readonly precision?: ReadonlyMap<string, Precision>;
   readonly constraints?: (measured: { latency: LatencyStatistics; fileBytes: number }) => readonly Constraint[];
 }
 
@@ -90,30 +114,41 @@ export async function deploy({
   seed,
   threads = 1,
   sparse = false,
+  quantized = new Map(),
+  precision = new Map(),
   constraints = () => [],
 }: DeployOptions): Promise<Card> {
-  const bytes = exportOnnx({ graph, weights: exportWeights(params) }, { metadata: { network: graph.name, data: data.name }, sparse });
+  const bytes = exportOnnx(
+    { graph, weights: exportWeights(params) },
+    { metadata: { network: graph.name, data: data.name, ...bitsOf(precision) }, sparse, quantized },
+  );
   folder.writeBytes("model.onnx", bytes);
   const path = folder.path("model.onnx");
   const session = await createSession(path, { threads: 2 });
-  const { difference, largest } = await compareOutputs(graph, params, session, data.test, data.normalisation);
-  if (!(difference <= LARGEST_DIFFERENCE * Math.max(1, largest))) {
+  const { difference, largest, agreement } = await compareOutputs(graph, params, session, data.test, data.normalisation);
+  const isSame = precision.size > 0 ? agreement >= LEAST_AGREEMENT : difference <= LARGEST_DIFFERENCE * Math.max(1, largest);
+  if (!isSame) {
     throw new AppError(
       "ONNX",
-      `export: ${path} must compute what the engine computes, got a difference of ${difference} in logits up to ${largest}`,
+      `export: ${path} must compute what the engine computes, got a difference of ${difference} in logits up to ${largest}, and the same class for ${formatPercent(agreement)} of the images`,
     );
   }
   const test = await evaluateOnnx(session, data.test, data.normalisation);
   await session.close();
   const latency = await measureModel(path, { threads });
-  const card = createCard(graph, data, {
-    accuracy: { test, testImages: data.test.count, obtained: "measured" },
-    latency: { ...latency, device: "cpu", threads, batch: 1, obtained: "measured" },
-    constraints: constraints({ latency, fileBytes: bytes.length }),
-    fileBytes: bytes.length,
-    maxDifference: difference,
-    seed,
-  });
+  const card = createCard(
+    graph,
+    data,
+    {
+      accuracy: { test, testImages: data.test.count, obtained: "measured" },
+      latency: { ...latency, device: "cpu", threads, batch: 1, obtained: "measured" },
+      constraints: constraints({ latency, fileBytes: bytes.length }),
+      fileBytes: bytes.length,
+      maxDifference: difference,
+      seed,
+    },
+    precision,
+  );
   folder.writeJson("card.json", card);
   return card;
 }

@@ -1,5 +1,5 @@
 /** @file The folder of one run: resolved configuration, event log, artefacts. */
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { ensureDir, storeError, writeFileAtomic } from "../util/files.ts";
@@ -9,6 +9,7 @@ export interface RunFolder {
   path(name: string): string;
   writeJson(name: string, value: unknown): void;
   writeBytes(name: string, bytes: Uint8Array): void;
+  readBytes(name: string): Uint8Array;
   /** Appends one line to events.jsonl. */
   log(event: Readonly<Record<string, unknown>>): void;
 }
@@ -24,6 +25,7 @@ export function openRunFolder(dir: string, config: unknown, clock: Clock = syste
     path,
     writeJson,
     writeBytes: (name, bytes) => writeFileAtomic(path(name), bytes),
+    readBytes: (name) => readFileSync(path(name)),
     log: (event) => {
       try {
         appendFileSync(path("events.jsonl"), `${JSON.stringify({ time: clock.now().toISOString(), ...event })}\n`);

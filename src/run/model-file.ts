@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { Model, SampleShape } from "../graph/types.ts";
+import type { Precision } from "../hardware/precision.ts";
 import { exportWeights } from "../nn/parameters.ts";
 import { importOnnx } from "../onnx/import/import.ts";
 import { loadRun, WEIGHTS } from "./train-run.ts";
@@ -14,6 +15,8 @@ export interface OpenedModel {
   readonly path: string;
   /** What the card beside the file says it was trained with. */
   readonly trainedWith: TrainedWith;
+  /** Weight and activation bits by layer, as a quantised file notes them; empty for others. */
+  readonly bits: ReadonlyMap<string, Precision>;
 }
 
 /** Nulls where no card tells. */
@@ -46,13 +49,26 @@ export function trainedWith(path: string): TrainedWith {
   return { normalisation: result.data.input, splitSeed: result.data.splitSeed };
 }
 
+const bitsSchema = z.record(z.string(), z.tuple([z.number(), z.number()]));
+
+/** The note of a file's bits; of another program's note with that name nothing. */
+function notedBits(note: string | undefined): ReadonlyMap<string, Precision> {
+  try {
+    const entries = Object.entries(bitsSchema.parse(JSON.parse(note ?? "{}")));
+    return new Map(entries.map(([name, [weightBits, activationBits]]) => [name, { weightBits, activationBits }]));
+  } catch {
+    return new Map();
+  }
+}
+
 /** Opens a run folder with the weights as they were trained (batch normalisation not folded), or an ONNX file. */
 export async function openModel(target: string, inputShape?: SampleShape): Promise<OpenedModel> {
   const path = modelPath(target);
   if (isFolder(target) && existsSync(join(target, WEIGHTS))) {
     const { graph, params } = loadRun(target);
     using owned = params;
-    return { model: { graph, weights: exportWeights(owned) }, path, trainedWith: trainedWith(path) };
+    return { model: { graph, weights: exportWeights(owned) }, path, trainedWith: trainedWith(path), bits: new Map() };
   }
-  return { model: await importOnnx(readFileSync(path), path, inputShape ? { inputShape } : {}), path, trainedWith: trainedWith(path) };
+  const model = await importOnnx(readFileSync(path), path, inputShape ? { inputShape } : {});
+  return { model, path, trainedWith: trainedWith(path), bits: notedBits(model.metadata.get("bits")) };
 }

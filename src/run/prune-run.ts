@@ -3,10 +3,14 @@ import { AppError } from "../errors.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { Graph, Model } from "../graph/types.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import type { Device } from "../hardware/device.ts";
 import { measureTogether } from "../hardware/measure.ts";
+import type { Accelerator } from "../hardware/precision.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
+import { acceleratorCost } from "../prune/accelerator.ts";
 import type { Rounding } from "../prune/budget.ts";
 import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
 import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
@@ -18,26 +22,28 @@ import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
-import { formatBytes, formatCount, formatMs, formatPercent, type Quantity } from "../util/units.ts";
+import { formatBytes, formatCount, formatEnergy, formatMs, formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
-import { deploy } from "./deploy.ts";
-import { openRunFolder, type RunFolder } from "./folder.ts";
-import { openJournal } from "./journal.ts";
 import {
   accuracyOn,
   CALIBRATION_BATCHES,
+  type CompressionOptions,
   calibrationImages,
   fineTune,
-  type PruneCommon,
   trainable,
   withParameters,
   withSoftmaxOf,
-} from "./prune-steps.ts";
+} from "./compression-steps.ts";
+import { confirmMeasured } from "./confirm.ts";
+import { deploy } from "./deploy.ts";
+import { openRunFolder, type RunFolder } from "./folder.ts";
+import { openJournal } from "./journal.ts";
 
-/** What is limited: MACs, parameters, bytes of float32 weights, or milliseconds on the device. */
-export type PruneBudgetKind = "macs" | "params" | "size" | "latency";
+/** What is limited: MACs, parameters, bytes of float32 weights, or milliseconds or millijoules on the device. */
+export type PruneBudgetKind = "macs" | "params" | "size" | "latency" | "energy";
 
-export interface PruneOptions extends PruneCommon {
+export interface PruneOptions extends CompressionOptions {
+  readonly device: Device | CpuDevice | Accelerator;
   /** null: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
   readonly budget: { readonly kind: PruneBudgetKind; readonly quantity: Quantity } | null;
   readonly reward: RewardName;
@@ -79,8 +85,11 @@ const formatters: Record<PruneBudgetKind, (value: number) => string> = {
   params: (value) => `${formatCount(value)} parameters`,
   size: formatBytes,
   latency: formatMs,
+  energy: formatEnergy,
 };
 export const formatPruneCost = (kind: PruneBudgetKind, value: number): string => formatters[kind](value);
+
+const isAccelerator = (device: PruneOptions["device"]): device is Accelerator => device.kind === "simulated";
 
 interface Budget {
   readonly kind: PruneBudgetKind;
@@ -99,7 +108,20 @@ async function budgetOf(options: PruneOptions, prunable: Prunable, model: Model,
     macs: async () => macsCost(prunable),
     params: async () => params,
     size: async () => (kept) => 4 * params(kept),
+    energy: async () => {
+      if (!isAccelerator(device))
+        throw new AppError(
+          "CONFIG",
+          `prune: an energy limit must be that of a simulated accelerator, got ${device.name} — see fettle devices`,
+        );
+      return acceleratorCost(prunable.layers, device, ({ energyMj }) => {
+        if (energyMj === null)
+          throw new AppError("CONFIG", `device: ${device.name} must have an energy model for an energy limit, got none`);
+        return energyMj;
+      });
+    },
     latency: async () => {
+      if (isAccelerator(device)) return acceleratorCost(prunable.layers, device, ({ latencyMs }) => latencyMs);
       const layers = await latencyCost(prunable.layers, device, step);
       if (!("threads" in device)) return (kept) => layers(kept) + device.overheadMs;
       const [whole] = await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads });
@@ -121,6 +143,8 @@ function requireReachable({ kind, cost, limit }: Budget, least: readonly number[
     `prune: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it, or allow fewer channels with --lowest`,
   );
 }
+
+const isMeasuredLatency = ({ budget, device }: PruneOptions): boolean => budget?.kind === "latency" && device.kind === "measured";
 
 /** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
@@ -164,6 +188,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const journal = openJournal<{ kept: readonly number[]; accuracy: number }>(folder.path("episodes.jsonl"), options.resume === true);
   const known = new Map(journal.entries.map(({ kept, accuracy }) => [policyKey(kept), accuracy]));
   const report = createProgress("searching", options.episodes, clock, onProgress);
+  const reward = rewardOf(options.reward, macs, paramsOf);
   let best: Evaluated | null = null;
   const onEpisode = async (event: EpisodeReport) => {
     if (event.isBest) {
@@ -175,7 +200,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   };
   const found = await searchPolicy({
     environment: createEnvironment(bounds),
-    reward: rewardOf(options.reward, macs, paramsOf),
+    reward,
     episodes: options.episodes,
     seed: recipe.seed,
     agent: { warmup: options.warmup, capacity: 100 * sizes.length },
@@ -183,6 +208,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     evaluate: (kept) => {
       const accuracy = score(kept);
       journal.append({ kept, accuracy });
+      known.set(policyKey(kept), accuracy);
       return accuracy;
     },
     onEpisode,
@@ -190,7 +216,24 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   });
   if (!found) throw new AppError("NOT_REACHED", "prune: at least one episode must be completed, got none before the interruption");
 
-  const policies: { name: PolicyResult["name"]; kept: readonly number[] }[] = [{ name: "amc", kept: found.decisions }];
+  const renewal = calibrationImages(data, recipe.seed + 1, RECALIBRATION_BATCHES);
+  pruner.restore();
+  const decisionsOf = (key: string) => key.split(",").map(Number);
+  const chosen = isMeasuredLatency(options)
+    ? await confirmMeasured({
+        candidates: [...known]
+          .map(([key, accuracy]) => ({ kept: decisionsOf(key), accuracy }))
+          .sort((a, b) => reward(b.accuracy, b.kept) - reward(a.accuracy, a.kept))
+          .map(({ kept }) => kept),
+        estimate: budget!.cost,
+        measure: async (kept) =>
+          (await measureTogether([exportOnnx(pruner.extract(kept), { batch: 1 })], { threads: options.threads }))[0]!,
+        limit: budget!.limit,
+      })
+    : found.decisions;
+  if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { accuracy: known.get(policyKey(chosen)) });
+
+  const policies: { name: PolicyResult["name"]; kept: readonly number[] }[] = [{ name: "amc", kept: chosen }];
   if (options.baselines && budget && !signal?.aborted) {
     for (const rule of RULES) policies.push({ name: rule, kept: rulePolicy(rule, sizes, budget.cost, budget.limit, rounding) });
     const rng = createRng(recipe.seed).fork("random policies");
@@ -201,7 +244,6 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const results: PolicyResult[] = [];
   let card: Card | null = null;
   let isCancelled = signal?.aborted === true;
-  const renewal = calibrationImages(data, recipe.seed + 1, RECALIBRATION_BATCHES);
   pruner.restore();
   for (const { name, kept } of policies) {
     const smaller = pruner.extract(kept);
@@ -265,10 +307,10 @@ function deployPruned(options: PruneOptions, { graph, params, folder, budget, ke
   const constraints = ({ latency }: { latency: { p50Ms: number } }): Constraint[] => {
     if (!budget) return [];
     const { kind, limit, cost } = budget;
-    const isMeasured = kind === "latency" && "threads" in options.device;
+    const isMeasured = isMeasuredLatency(options);
     const value = isMeasured ? latency.p50Ms : cost(kept);
-    const obtained = isMeasured ? "measured" : kind === "latency" ? "estimated" : "counted";
-    const unit = ({ macs: "MACs", params: "parameters", size: "bytes", latency: "ms" } as const)[kind];
+    const obtained = isMeasured ? "measured" : kind === "latency" || kind === "energy" ? "estimated" : "counted";
+    const unit = ({ macs: "MACs", params: "parameters", size: "bytes", latency: "ms", energy: "mJ" } as const)[kind];
     return [{ name: kind, unit, limit, value, obtained, isMet: value <= limit }];
   };
   const { data, threads, recipe } = options;

@@ -18,11 +18,19 @@ import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatBytes, formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
+import {
+  accuracyOn,
+  CALIBRATION_BATCHES,
+  type CompressionOptions,
+  calibrationImages,
+  fineTune,
+  trainable,
+  withSoftmaxOf,
+} from "./compression-steps.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
-import { accuracyOn, CALIBRATION_BATCHES, calibrationImages, fineTune, type PruneCommon, trainable, withSoftmaxOf } from "./prune-steps.ts";
 
-export interface SparseOptions extends PruneCommon {
+export interface SparseOptions extends CompressionOptions {
   /** Limit of the file's size, bytes or a share of the dense file. */
   readonly size: Quantity;
 }

@@ -10,6 +10,7 @@ import { type StepEvent, stepsPerEpoch, trainLoop } from "./loop.ts";
 import { type WeightMasks, withMasks } from "./mask.ts";
 import { createAdam, createSgd, type Optimizer } from "./optimizers.ts";
 import { type ScheduleName, schedules } from "./schedules.ts";
+import { type Projections, withProjections } from "./shadow.ts";
 import type { Teacher } from "./step.ts";
 
 export interface Recipe {
@@ -59,6 +60,8 @@ export interface RecipeOptions {
   readonly teacher?: Teacher;
   /** Weights to hold at zero. */
   readonly masks?: WeightMasks;
+  /** Weights that the network sees in a reduced form; an average of weights would leave it. */
+  readonly projections?: Projections;
   /** Where to keep a checkpoint after every epoch. */
   readonly checkpointPath?: string;
   /** Go on from the checkpoint if there is one. */
@@ -112,7 +115,8 @@ export async function trainByRecipe(options: RecipeOptions): Promise<RecipeResul
   const steps = recipe.epochs * stepsPerEpoch(data.train.count, recipe.batchSize);
   const makeOptimizer = { sgd: createSgd, adam: createAdam }[recipe.optimizer];
   const plain = makeOptimizer(params, { weightDecay: recipe.weightDecay });
-  const optimizer = options.masks ? withMasks(plain, params, options.masks) : plain;
+  const masked = options.masks ? withMasks(plain, params, options.masks) : plain;
+  const optimizer = options.projections ? withProjections(masked, params, options.projections) : masked;
   const average = recipe.ema > 0 ? createWeightAverage(params, [...params.specs.keys()], recipe.ema) : null;
   const training: Training = { params, optimizer, average };
   const from = options.resume && checkpointPath ? restore(training, readCheckpoint(checkpointPath)) : { epoch: 0, reports: [] };

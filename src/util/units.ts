@@ -40,6 +40,9 @@ const digits = (value: number) => (value >= 100 ? 0 : value >= 10 ? 1 : 2);
 
 export const formatMs = (ms: number): string => (ms < 1 ? `${(ms * 1000).toFixed(0)} us` : `${ms.toFixed(digits(ms))} ms`);
 
+export const formatEnergy = (mj: number): string =>
+  mj < 1 ? `${(mj * 1000).toFixed(digits(mj * 1000))} uJ` : `${mj.toFixed(digits(mj))} mJ`;
+
 function scaled(value: number, steps: readonly (readonly [number, string])[]): string {
   const [factor, unit] = steps.find(([limit]) => value >= limit) ?? [1, ""];
   return `${(value / factor).toFixed(factor === 1 ? 0 : digits(value / factor))}${unit}`;

@@ -45,7 +45,7 @@ beforeAll(async () => {
 });
 
 describe("help", () => {
-  test.each(["train", "evaluate", "inspect", "bench", "nas", "prune"])("%s has examples", (verb) => {
+  test.each(["train", "evaluate", "inspect", "bench", "nas", "prune", "quantize"])("%s has examples", (verb) => {
     const { status, stdout } = fettle(verb, "--help");
     expect(status).toBe(0);
     expect(stdout).toMatch(/Examples:\n {2}\$ fettle /);
@@ -75,7 +75,7 @@ describe("wrong usage is one line and exit code 2", () => {
     ],
     [
       ["nas", "--data", "images:photos", "--max-macs", "5M", "--device", "tpu"],
-      /^fettle: device: must be cpu, FILE\.json or FILE\.yaml, got "tpu"\n$/,
+      /^fettle: device: must be cpu, bitfusion, .*FILE\.yaml, got "tpu"/,
     ],
     [["prune", "nowhere.onnx", "--list-groups"], /^fettle: model: nowhere\.onnx must exist, got no such file\n$/],
     [["prune", "m.onnx"], /^fettle: prune: --data must be given, got none\n$/],
@@ -318,6 +318,109 @@ describe("prune", () => {
     expect(fettle(...flags, "--out", "killed", "--resume").status).toBe(0);
     for (const file of ["episodes.jsonl", "policy.json", "policies.json", "model.onnx"])
       expect(readFileSync(join(dir, "killed", file)).equals(readFileSync(join(dir, "whole", file))), file).toBe(true);
+  });
+});
+
+describe("quantize", () => {
+  const common = [
+    "--data",
+    "images:photos",
+    "--validation",
+    "0.4",
+    "--batch",
+    "16",
+    "--episodes",
+    "6",
+    "--warmup",
+    "3",
+    "--tune-steps",
+    "1",
+  ];
+  const tuned = ["--epochs", "1", "--lr", "0.01"];
+  beforeAll(() => {
+    fettle("train", "--net", "mobilenet-v1:0.25", ...data, "--epochs", "4", "--lr", "0.05", "--out", "v1");
+  });
+
+  test("bits for an accelerator within its latency, beside uniform and greedy bits; the card and the file are true", () => {
+    const flags = ["--device", "bitfusion", "--max-latency", "70%", "--baselines", ...tuned, "--out", "fused", "--json"];
+    const { status, stdout, stderr } = fettle("quantize", "v1", ...common, ...flags);
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const { policies, constraint, card, layers } = json(stdout);
+    expect(policies.map(({ name }: { name: string }) => name)).toEqual(["haq", "uniform", "greedy"]);
+    for (const { cost } of policies) expect(cost).toBeLessThanOrEqual(constraint.limit);
+    expect(constraint).toMatchObject({ name: "latency", unit: "ms", obtained: "estimated", isMet: true, value: policies[0].cost });
+    expect(policies[0].bits[0]).toEqual({ weightBits: 8, activationBits: 8 });
+    const evaluation = json(fettle("evaluate", "fused", "--data", "images:photos", "--json").stdout);
+    expect(evaluation.accuracy).toBe(card.accuracy.test);
+    expect(Math.abs(card.accuracy.test - policies[0].tuned)).toBeLessThanOrEqual(0.07); // one of 16 images
+    const policy = json(readFileSync(join(dir, "fused", "policy.json"), "utf8"));
+    expect(policy.haq).toEqual(
+      policies[0].bits.map(({ weightBits, activationBits }: Record<string, number>) => [weightBits, activationBits]),
+    );
+    const inspected = json(fettle("inspect", "fused/model.onnx", "--json").stdout);
+    expect(inspected.bitOps).toBe(card.bitOps);
+    expect(inspected.bitOps).toBe(policies[0].bitOps);
+    const ofLayers = inspected.layers.filter(({ name }: { name: string }) => layers.includes(name));
+    expect(ofLayers.map(({ weightBits }: { weightBits: number }) => weightBits)).toEqual(policy.haq.map(([w]: number[]) => w));
+    expect(fettle("inspect", "fused/model.onnx", "--layers").stdout).toMatch(/weight bits +activation bits/);
+  });
+
+  test("shared values within a file size: the file has the size that the limit promised", () => {
+    const flags = ["--max-size", "12%", "--bits", "1..6", ...tuned, "--out", "shared", "--json"];
+    const { status, stdout, stderr } = fettle("quantize", "v1/model.onnx", ...common, ...flags);
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const { policies, constraint, card } = json(stdout);
+    const bytes = statSync(join(dir, "shared", "model.onnx")).size;
+    expect(constraint).toMatchObject({ name: "size", obtained: "measured", value: bytes, isMet: true });
+    expect(card.fileBytes).toBe(bytes);
+    expect(Math.abs(bytes - policies[0].cost)).toBeLessThanOrEqual(0.02 * bytes + 4096);
+    expect(json(readFileSync(join(dir, "shared", "policy.json"), "utf8")).haq.every((b: number) => b >= 1 && b <= 6)).toBe(true);
+  });
+
+  test("float and integer layers on this CPU: the faster file is kept, and said to be", () => {
+    const flags = ["--device", "cpu", "--max-latency", "200%", "--epochs", "0", "--out", "mixed", "--json"];
+    const { status, stdout } = fettle("quantize", "v1", ...common, ...flags);
+    expect(status).toBe(0);
+    const { isQuantizedKept, latencyMs, constraint } = json(stdout);
+    expect(constraint).toMatchObject({ name: "latency", obtained: "measured" });
+    expect(isQuantizedKept).toBe(latencyMs.quantized < latencyMs.original);
+    expect(existsSync(join(dir, "mixed", "quantized.onnx"))).toBe(!isQuantizedKept);
+  });
+
+  test.each([
+    [["--max-latency", "1ms"], /^fettle: quantize: latency must be that of a device, got none — give an accelerator with --device\n$/m, 2],
+    [["--device", "bitfusion"], /^fettle: quantize: one of --max-latency, .* must be given, got none\n$/m, 2],
+    [["--max-size", "20%", "--device", "bitfusion"], /^fettle: quantize: --max-size must be given without --device/, 2],
+    [["--max-latency", "60%", "--device", "bitfuson"], /^fettle: device: must be .*, got "bitfuson" — did you mean bitfusion\?\n$/m, 2],
+    [["--max-bitops", "60%", "--bits", "8..2"], /must be bits from 1 to 8, for example 2\.\.8 or 4/, 2],
+    [["--max-size", "1%"], /^fettle: quantize: size must be at least [\d.]+ KB for this network, got a limit of [\d.]+ KB — raise it/m, 3],
+    [
+      ["--max-energy", "60%", "--device", "bismo-edge"],
+      /^fettle: device: bismo-edge must have an energy model for an energy limit, got none\n$/,
+      2,
+    ],
+  ] as const)("%j is refused in one line, before anything is written", (flags, message, code) => {
+    const { status, stdout, stderr } = fettle("quantize", "v1", ...common, ...flags, "--out", "refused");
+    expect(stderr).toMatch(message);
+    expect(stdout).toBe("");
+    expect(status).toBe(code);
+    expect(existsSync(join(dir, "refused"))).toBe(false);
+  });
+
+  test("killed in its search and resumed, it ends where an uninterrupted search ends", async () => {
+    const flags = ["quantize", "v1", ...common, "--max-bitops", "30%", "--episodes", "9", "--epochs", "0"];
+    expect(fettle(...flags, "--out", "whole-bits").status).toBe(0);
+    const journal = join(dir, "killed-bits", "episodes.jsonl");
+    const child = spawn(process.execPath, [main, ...flags, "--out", "killed-bits"], { cwd: dir, env, stdio: "ignore" });
+    const lines = () => (existsSync(journal) ? readFileSync(journal, "utf8").split("\n").length - 1 : 0);
+    while (lines() < 3 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("close", resolve));
+    expect(fettle(...flags, "--out", "killed-bits", "--resume").status).toBe(0);
+    for (const file of ["episodes.jsonl", "policy.json", "policies.json", "model.onnx"])
+      expect(readFileSync(join(dir, "killed-bits", file)).equals(readFileSync(join(dir, "whole-bits", file))), file).toBe(true);
   });
 });
 

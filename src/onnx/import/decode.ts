@@ -38,6 +38,7 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValue[];
   /** Declared shapes of values in between. */
   readonly values: ReadonlyMap<string, OnnxValue>;
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 interface ValueMessage {
@@ -50,6 +51,7 @@ interface ValueMessage {
   };
 }
 interface ModelMessage {
+  readonly metadataProps?: readonly { readonly key?: string; readonly value?: string }[];
   readonly opsetImport?: readonly { readonly domain?: string; readonly version?: number | string }[];
   readonly graph?: {
     readonly name?: string;
@@ -151,6 +153,7 @@ export function decodeOnnx(bytes: Uint8Array, path: string): OnnxGraph {
     constants,
     inputs,
     outputs: (graph.output ?? []).map(describeValue),
+    metadata: new Map((model.metadataProps ?? []).map(({ key = "", value = "" }) => [key, value])),
     values: new Map([...(graph.valueInfo ?? []), ...(graph.output ?? [])].map(describeValue).map((value) => [value.name, value])),
   };
 }

@@ -19,6 +19,11 @@ export interface ImportOptions {
   readonly inputShape?: SampleShape;
 }
 
+export interface ImportedModel extends Model {
+  /** The file's own notes. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
 const RULES: Readonly<Record<string, Rule>> = { ...layerRules, ...elementwiseRules, ...shapeRules, ...quantizeRules };
 /** Operators without a rule whose result is as large as their first input. */
 const KEEPS_SHAPE: ReadonlySet<string> = new Set(
@@ -156,7 +161,7 @@ async function importNode(state: ImportState, node: OnnxNode, irName: string, pa
  * @param path for messages, and the folder of external data
  * @throws AppError ONNX for a file that is not ONNX, truncated or cyclic, with more than one input, or of unknown input shape
  */
-export async function importOnnx(bytes: Uint8Array, path: string, options: ImportOptions = {}): Promise<Model> {
+export async function importOnnx(bytes: Uint8Array, path: string, options: ImportOptions = {}): Promise<ImportedModel> {
   const file = decodeOnnx(bytes, path);
   const declared = inputOf(file, path, options.inputShape);
   const { value, input } = inputValue(declared);
@@ -183,9 +188,10 @@ export async function importOnnx(bytes: Uint8Array, path: string, options: Impor
   const result = state.values.get(output);
   const graph = (name: string): Graph => ({ name: file.name, input, nodes: state.nodes, output: name });
   if (result === undefined) throw new AppError("ONNX", `onnx: the output "${output}" of ${path} must depend on its input, got a constant`);
-  if (result === null) return usedWeights({ graph: graph(lastOpaque(state.nodes)), weights: state.weights });
+  const { metadata } = file;
+  if (result === null) return { ...usedWeights({ graph: graph(lastOpaque(state.nodes)), weights: state.weights }), metadata };
   const model = { graph: graph(outputName(state, result)), weights: state.weights };
-  return usedWeights(opaqueNodes(model.graph).length > 0 ? model : simplify(model));
+  return { ...usedWeights(opaqueNodes(model.graph).length > 0 ? model : simplify(model)), metadata };
 }
 
 function outputName(state: ImportState, result: Value): string {

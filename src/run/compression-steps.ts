@@ -1,24 +1,23 @@
-/** @file Steps that both ways of pruning share: calibration images, parameters of a model, fine-tuning, a file with the original's interface. */
+/** @file Steps that pruning and quantisation share: calibration images, parameters of a model, fine-tuning, a file with the original's interface. */
 import { batches } from "../data/batches.ts";
 import type { DataSplits } from "../data/types.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { Graph, Model } from "../graph/types.ts";
-import type { CpuDevice } from "../hardware/cpu.ts";
-import type { Device } from "../hardware/device.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { unfoldBatchNorm } from "../nn/unfold.ts";
 import { evaluate } from "../train/evaluate.ts";
 import type { StepEvent } from "../train/loop.ts";
 import type { WeightMasks } from "../train/mask.ts";
 import { type EpochReport, type Recipe, trainByRecipe } from "../train/recipe.ts";
+import type { Projections } from "../train/shadow.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { createProgress, type OnProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { RunFolder } from "./folder.ts";
 
-/** What any pruning run needs to know. */
-export interface PruneCommon {
+/** What any run that makes a trained model smaller needs to know. */
+export interface CompressionOptions {
   readonly model: Model;
   /** For messages. */
   readonly source: string;
@@ -27,7 +26,6 @@ export interface PruneCommon {
   readonly episodes: number;
   /** Episodes of random actions first. */
   readonly warmup: number;
-  readonly device: Device | CpuDevice;
   /** Fine-tuning; 0 epochs for none. */
   readonly recipe: Recipe;
   readonly distillation: boolean;
@@ -103,12 +101,13 @@ export interface FineTuning {
   readonly name: string;
   readonly folder: RunFolder;
   readonly masks?: WeightMasks;
+  readonly projections?: Projections;
 }
 
-/** Trains the pruned network, by default on the original's outputs as well. */
+/** Trains the smaller network, by default on the original's outputs as well. */
 export function fineTune(
-  { data, recipe, distillation, signal, onProgress, clock = systemClock }: PruneCommon,
-  { graph, params, teacher, name, folder, masks }: FineTuning,
+  { data, recipe, distillation, signal, onProgress, clock = systemClock }: CompressionOptions,
+  { graph, params, teacher, name, folder, masks, projections }: FineTuning,
 ): Promise<{ readonly isCancelled: boolean }> {
   let report: ((done: number, message?: string) => void) | null = null;
   let latest = "";
@@ -127,6 +126,7 @@ export function fineTune(
     recipe,
     ...(distillation ? { teacher } : {}),
     ...(masks ? { masks } : {}),
+    ...(projections ? { projections } : {}),
     ...(signal ? { signal } : {}),
     onStep,
     onEpoch,

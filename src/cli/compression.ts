@@ -1,0 +1,109 @@
+/** @file What `prune` and `quantize` share: options, the model and its images. */
+import type { Command } from "commander";
+import type { Normalisation } from "../data/types.ts";
+import { AppError } from "../errors.ts";
+import type { CompressionOptions } from "../run/compression-steps.ts";
+import type { Recipe } from "../train/recipe.ts";
+import type { CommandContext } from "./main.ts";
+import { type CommonFlags, count, type DataFlags, imageShape, loadOptions, number, withData, withRun } from "./options.ts";
+import { note, printJson } from "./output.ts";
+import { createProgressBar } from "./progress-bar.ts";
+import { type RecipeFlags, withRecipe } from "./train.ts";
+
+export interface CompressionFlags extends DataFlags, CommonFlags, RecipeFlags {
+  readonly episodes: number;
+  readonly warmup: number;
+  readonly distillation: boolean;
+  readonly baselines?: true;
+  readonly resume?: true;
+  readonly input?: [number, number, number];
+  readonly mean?: number[];
+  readonly std?: number[];
+  readonly out: string;
+  readonly threads: number;
+}
+
+export interface CompressionDefaults {
+  readonly folder: string;
+  readonly epochs: number;
+  readonly episodes: number;
+  readonly warmup: number;
+}
+
+const numbers = (text: string): number[] => text.split(",").map(number());
+
+export function withCompression(command: Command, { folder, epochs, episodes, warmup }: CompressionDefaults): Command {
+  return withRecipe(withData(withRun(command, folder)), epochs, 0)
+    .option("--episodes <n>", "policies that are tried", count, episodes)
+    .option("--warmup <n>", "episodes of random actions first", number({ min: 0, integer: true }), warmup)
+    .option("--no-distillation", "fine-tune on the labels alone, not on the original's outputs")
+    .option("--baselines", "also what simple rules give within the limit, for comparison")
+    .option("--resume", "go on with the search in --out")
+    .option("--input <CxHxW>", "input where the file leaves it open", imageShape)
+    .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
+    .option("--std <list>", "deviations that it was divided by", numbers);
+}
+
+function givenNormalisation(verb: string, { mean, std }: CompressionFlags): Normalisation | null {
+  if (!mean && !std) return null;
+  if (!mean || !std || mean.length !== std.length)
+    throw new AppError(
+      "CONFIG",
+      `${verb}: --mean and --std must be given together for the same channels, got ${mean?.length ?? 0} and ${std?.length ?? 0}`,
+    );
+  return { mean, std };
+}
+
+/**
+ * Opens the model and loads its images; null after `--dry-run`, which prints the resolved configuration.
+ * @throws AppError CONFIG when the images do not fit the model
+ */
+export async function loadCompression(
+  verb: "prune" | "quantize",
+  target: string,
+  flags: CompressionFlags,
+  { signal, protect }: CommandContext,
+  resolved: Readonly<Record<string, unknown>> & { readonly recipe: Recipe },
+): Promise<{ common: CompressionOptions; bar: ReturnType<typeof createProgressBar> } | null> {
+  const [{ openModel }, { loadData }] = await Promise.all([import("../run/model-file.ts"), import("../data/load.ts")]);
+  const given = givenNormalisation(verb, flags);
+  const { json, dryRun, resume, debug, ...rest } = flags as CompressionFlags & { debug?: unknown };
+  const opened = await openModel(target, flags.input);
+  const splitSeed = flags.splitSeed ?? opened.trainedWith.splitSeed ?? flags.seed;
+  const config = { command: verb, model: target, ...rest, splitSeed, ...resolved };
+  if (dryRun) {
+    printJson(config);
+    return null;
+  }
+  const bar = createProgressBar({ isQuiet: json === true });
+  const { shape } = opened.model.graph.input;
+  const isResized = flags.size === undefined && flags.data.startsWith("images:");
+  const dataFlags = { ...flags, splitSeed, ...(isResized ? { size: shape[1]! } : {}) };
+  const loaded = await loadData(flags.data, loadOptions(dataFlags, bar.onProgress));
+  if (loaded.train.shape.join() !== shape.join())
+    throw new AppError(
+      "CONFIG",
+      `${verb}: images must be ${shape.join("x")} as ${opened.path} reads them, got ${loaded.train.shape.join("x")}`,
+    );
+  return {
+    bar,
+    common: {
+      model: opened.model,
+      source: opened.path,
+      data: { ...loaded, normalisation: given ?? opened.trainedWith.normalisation ?? loaded.normalisation },
+      episodes: flags.episodes,
+      warmup: flags.warmup,
+      recipe: resolved.recipe,
+      distillation: flags.distillation,
+      dir: flags.out,
+      config,
+      threads: flags.threads,
+      signal,
+      onStart: protect,
+      onProgress: bar.onProgress,
+      onNote: (text: string) => {
+        if (!json) note(text);
+      },
+    },
+  };
+}

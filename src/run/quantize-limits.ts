@@ -1,0 +1,122 @@
+/** @file What a quantised network may cost, on which bits it may choose, and how its cost is known. */
+import { AppError } from "../errors.ts";
+import type { Model } from "../graph/types.ts";
+import { choicesWithin } from "../hardware/choices.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import { type Accelerator, FLOAT_BITS, type Precision, type PrecisionChoices } from "../hardware/precision.ts";
+import { exportWeights } from "../nn/parameters.ts";
+import { exportOnnx } from "../onnx/export.ts";
+import { cheapestBits, type PrecisionLimits, uniformBits } from "../quantize/budget.ts";
+import { acceleratorEnergy, acceleratorLatency, bitOps, type PolicyCost, type QuantizableLayer, weightBytes } from "../quantize/layers.ts";
+import { measuredLatency } from "../quantize/measured-latency.ts";
+import type { Quantization } from "../quantize/network.ts";
+import type { WeightScheme } from "../quantize/weights.ts";
+import { formatBytes, formatCount, formatEnergy, formatMs, type Quantity } from "../util/units.ts";
+import type { Obtained } from "./card.ts";
+
+export type QuantizeBudgetKind = "latency" | "energy" | "size" | "bitops";
+
+export interface QuantizeLimits extends PrecisionLimits {
+  readonly kind: QuantizeBudgetKind;
+  /** Cost that a percentage refers to, and what of. */
+  readonly reference: { readonly cost: number; readonly of: string };
+  /** How `cost` comes about. */
+  readonly obtained: Obtained;
+  readonly areResultsQuantized: boolean;
+}
+
+export interface LimitOptions {
+  readonly kind: QuantizeBudgetKind;
+  readonly quantity: Quantity;
+  /** null where the limit depends on no device. */
+  readonly device: Accelerator | CpuDevice | null;
+  readonly bits: { readonly lowest: number; readonly highest: number };
+  readonly scheme: WeightScheme;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+const formatters: Record<QuantizeBudgetKind, (value: number) => string> = {
+  latency: formatMs,
+  energy: formatEnergy,
+  size: formatBytes,
+  bitops: (value) => `${formatCount(value)} BitOps`,
+};
+export const formatQuantizeCost = (kind: QuantizeBudgetKind, value: number): string => formatters[kind](value);
+
+const ALL_BITS = [1, 2, 3, 4, 5, 6, 7, 8];
+const EIGHT: Precision = { weightBits: 8, activationBits: 8 };
+const FLOAT: Precision = { weightBits: FLOAT_BITS, activationBits: FLOAT_BITS };
+export const isMeasured = (device: Accelerator | CpuDevice | null): device is CpuDevice => device?.kind === "measured";
+
+/** Which bits can be chosen. The CPU runs layers as float or on integers throughout; a file's size depends on weights alone. */
+export function choicesFor({ kind, device, bits }: Pick<LimitOptions, "kind" | "device" | "bits">): PrecisionChoices {
+  const { lowest, highest } = bits;
+  if (isMeasured(device)) return { weightBits: [8, FLOAT_BITS], activationBits: [8, FLOAT_BITS], isCoupled: true };
+  const within = ALL_BITS.filter((b) => b >= lowest && b <= highest);
+  if (device) return choicesWithin(device.precisions, lowest, highest, device.name);
+  if (kind === "size") return { weightBits: within, activationBits: [FLOAT_BITS], isCoupled: false };
+  return { weightBits: within.filter((b) => b > 1), activationBits: within.filter((b) => b > 1), isCoupled: false };
+}
+
+/** First and last layer stay at 8 bits, as published, except where weights alone count or the CPU decides. */
+function pinsFor(layers: readonly QuantizableLayer[], { kind, device }: LimitOptions): (Precision | null)[] {
+  const arePinned = kind !== "size" && !isMeasured(device);
+  return layers.map((_, i) => (arePinned && (i === 0 || i === layers.length - 1) ? EIGHT : null));
+}
+
+/** Bytes of the file: packed weights and codebooks by bits, and what does not depend on them, taken from a file at 4 bits. */
+function fileSize(layers: readonly QuantizableLayer[], quantization: Quantization, scheme: WeightScheme): PolicyCost {
+  const packed = weightBytes(layers);
+  const books: PolicyCost = (bits) => (scheme === "kmeans" ? bits.reduce((sum, { weightBits }) => sum + 4 * 2 ** weightBits, 0) : 0);
+  const sample = layers.map(() => ({ weightBits: 4, activationBits: FLOAT_BITS }));
+  using net = quantization.create(sample);
+  const bytes = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { quantized: net.encoded() }).length;
+  const fixed = bytes - packed(sample) - 4 * [...net.encoded().values()].reduce((sum, { codebook }) => sum + (codebook?.length ?? 0), 0);
+  return (bits) => fixed + packed(bits) + books(bits);
+}
+
+/** The budget of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */
+export async function quantizeLimits(
+  model: Model,
+  layers: readonly QuantizableLayer[],
+  quantization: Quantization,
+  options: LimitOptions,
+): Promise<QuantizeLimits> {
+  const { kind, quantity, device, scheme } = options;
+  const choices = choicesFor(options);
+  const pins = pinsFor(layers, options);
+  const onDevice = (what: (layers: readonly QuantizableLayer[], device: Accelerator) => PolicyCost): PolicyCost => {
+    if (device && !isMeasured(device)) return what(layers, device);
+    throw new AppError(
+      "CONFIG",
+      `quantize: ${kind} must be that of a device, got ${device?.name ?? "none"} — give an accelerator with --device`,
+    );
+  };
+  const costs: Record<QuantizeBudgetKind, () => Promise<PolicyCost>> = {
+    latency: async () =>
+      isMeasured(device) ? measuredLatency(layers, quantization, device.threads, options.onProgress) : onDevice(acceleratorLatency),
+    energy: async () => onDevice(acceleratorEnergy),
+    size: async () => fileSize(layers, quantization, scheme),
+    bitops: async () => bitOps(layers),
+  };
+  const cost = await costs[kind]();
+  const reference = {
+    latency: isMeasured(device)
+      ? { cost: cost(uniformBits(pins, FLOAT)), of: "the float network" }
+      : { cost: cost(uniformBits(pins, EIGHT)), of: "8 bits" },
+    energy: { cost: cost(uniformBits(pins, EIGHT)), of: "8 bits" },
+    size: { cost: exportOnnx(model).length, of: "the float file" },
+    bitops: { cost: cost(uniformBits(pins, EIGHT)), of: "8 bits" },
+  }[kind];
+  const budget = quantity.kind === "absolute" ? quantity.value : quantity.ratio * reference.cost;
+  const obtained = isMeasured(device) ? "measured" : device ? "estimated" : "counted";
+  const least = cost(cheapestBits({ choices, pins, cost }));
+  if (least > budget) {
+    const [wanted, nearest] = [budget, least].map((value) => formatQuantizeCost(kind, value));
+    throw new AppError(
+      "INFEASIBLE",
+      `quantize: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it, or allow fewer bits with --bits`,
+    );
+  }
+  return { kind, choices, pins, cost, budget, reference, obtained, areResultsQuantized: isMeasured(device) };
+}

@@ -1,0 +1,305 @@
+/** @file The whole way of `fettle quantize`: feasibility, search for bits, fine-tuning, packed file, uniform and greedy bits beside it. */
+import { subset } from "../data/image-set.ts";
+import { AppError } from "../errors.ts";
+import { requireComputable } from "../graph/opaque.ts";
+import { paramSpecs } from "../graph/params.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import { measureTogether } from "../hardware/measure.ts";
+import { type Accelerator, FLOAT_BITS, type Precision } from "../hardware/precision.ts";
+import { createParameters, importWeights } from "../nn/parameters.ts";
+import { recalibrate } from "../nn/recalibrate.ts";
+import { exportOnnx } from "../onnx/export.ts";
+import { greedyBits, uniformCandidates } from "../quantize/baselines.ts";
+import { sampleActivations } from "../quantize/calibrate.ts";
+import { createPrecisionEnvironment, fromDecisions, toDecisions } from "../quantize/environment.ts";
+import { bitOps, quantizableLayers } from "../quantize/layers.ts";
+import { createQuantization, policyOf, type QuantizedNetwork } from "../quantize/network.ts";
+import { shortTune } from "../quantize/short-tune.ts";
+import type { CalibrationMethod } from "../quantize/thresholds.ts";
+import type { WeightScheme } from "../quantize/weights.ts";
+import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
+import { evaluate } from "../train/evaluate.ts";
+import { systemClock } from "../util/clock.ts";
+import { createProgress } from "../util/progress.ts";
+import { createRng } from "../util/rng.ts";
+import { formatPercent, type Quantity } from "../util/units.ts";
+import type { Card, Constraint } from "./card.ts";
+import {
+  accuracyOn,
+  CALIBRATION_BATCHES,
+  type CompressionOptions,
+  calibrationImages,
+  fineTune,
+  trainable,
+  withSoftmaxOf,
+} from "./compression-steps.ts";
+import { deploy } from "./deploy.ts";
+import { openRunFolder, type RunFolder } from "./folder.ts";
+import { openJournal } from "./journal.ts";
+import { formatQuantizeCost, isMeasured, type QuantizeBudgetKind, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
+
+export interface QuantizeOptions extends CompressionOptions {
+  readonly device: Accelerator | CpuDevice | null;
+  readonly budget: { readonly kind: QuantizeBudgetKind; readonly quantity: Quantity };
+  readonly bits: { readonly lowest: number; readonly highest: number };
+  readonly scheme: WeightScheme;
+  readonly calibration: CalibrationMethod;
+  /** Training of each policy before it is judged: batches, and their learning rate. */
+  readonly shortTune: { readonly steps: number; readonly lr: number };
+  /** Also the best uniform bits, and bits by sensitivity. */
+  readonly baselines: boolean;
+  readonly resume?: boolean;
+}
+
+export interface BitsResult {
+  readonly name: "haq" | "uniform" | "greedy";
+  readonly bits: readonly Precision[];
+  /** In the unit of the budget. */
+  readonly cost: number;
+  readonly bitOps: number;
+  /** 0…1, before training on validation and test images, and after it on test images; null when it was not trained. */
+  readonly validation: number;
+  readonly test: number;
+  readonly tuned: number | null;
+}
+
+export interface QuantizeResult {
+  readonly card: Card;
+  readonly layers: readonly string[];
+  readonly original: { readonly validation: number; readonly test: number; readonly bitOps: number; readonly fileBytes: number };
+  readonly policies: readonly BitsResult[];
+  readonly constraint: Constraint;
+  /** Median latency of the float and of the quantised file on this CPU, measured in turns. */
+  readonly latencyMs: { readonly original: number; readonly quantized: number };
+  /** False when model.onnx is the float network, since the quantised one (quantized.onnx) was not faster on the CPU that it was made for. */
+  readonly isQuantizedKept: boolean;
+  readonly isCancelled: boolean;
+}
+
+const STATISTICS_BATCHES = 2;
+const SENSITIVITY_IMAGES = 500;
+/** Reward per share of accuracy: HAQ takes a tenth per percentage point. */
+const REWARD_FACTOR = 10;
+const UNITS = { latency: "ms", energy: "mJ", size: "bytes", bitops: "BitOps" } as const;
+
+/** Searches and quantises; everything is kept in the run folder. @throws AppError CONFIG, INFEASIBLE, ONNX, STORE */
+export async function runQuantize(options: QuantizeOptions): Promise<QuantizeResult> {
+  const { data, source, recipe, dir, config, device, scheme, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
+  requireComputable(options.model.graph, source);
+  const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
+  const model = trainable(options.model, images);
+  const layers = quantizableLayers(model.graph);
+  using params = createParameters(paramSpecs(model.graph), createRng(0));
+  importWeights(params, model.weights);
+  const rng = createRng(recipe.seed);
+  const samples = sampleActivations(model.graph, params, images, rng.fork("activations"));
+  const quantization = createQuantization({
+    model,
+    layers,
+    samples,
+    scheme,
+    calibration: options.calibration,
+    rng: rng.fork("weights"),
+    areResultsQuantized: isMeasured(device),
+  });
+  const measuring = createProgress("measuring layers", layers.length, clock, onProgress);
+  const limits = await quantizeLimits(model, layers, quantization, {
+    ...options.budget,
+    device,
+    bits: options.bits,
+    scheme,
+    onProgress: (done) => measuring(done),
+  });
+  const { kind, cost, budget } = limits;
+  const bitOpsOf = bitOps(layers);
+  const float = layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS }));
+
+  const folder = openRunFolder(dir, config, clock);
+  options.onStart?.();
+  const original = {
+    validation: accuracyOn(model.graph, params, data, "validation"),
+    test: accuracyOn(model.graph, params, data, "test"),
+    bitOps: bitOpsOf(float),
+    fileBytes: exportOnnx(options.model).length,
+  };
+  onNote(
+    `${model.graph.name}: ${layers.length} layers, validation ${formatPercent(original.validation)}, limit ${formatQuantizeCost(kind, budget)}; ${limits.reference.of} ${formatQuantizeCost(kind, limits.reference.cost)}`,
+  );
+
+  const statistics = images.slice(0, STATISTICS_BATCHES);
+  const prepare = (bits: readonly Precision[]): QuantizedNetwork => {
+    const net = quantization.create(bits);
+    recalibrate(net.graph, net.params, statistics);
+    return net;
+  };
+  const tuning = { ...options.shortTune, data, batchSize: recipe.batchSize, augmentation: recipe.augmentation, seed: recipe.seed };
+  const score = (bits: readonly Precision[]): number => {
+    using net = prepare(bits);
+    shortTune(net, tuning);
+    if (tuning.steps > 0) recalibrate(net.graph, net.params, statistics);
+    return accuracyOn(net.graph, net.params, data, "validation");
+  };
+  const journal = openJournal<{ bits: readonly number[]; accuracy: number }>(folder.path("episodes.jsonl"), options.resume === true);
+  const known = new Map(journal.entries.map(({ bits, accuracy }) => [policyKey(bits), accuracy]));
+  const judged = (decisions: readonly number[]): number => {
+    const before = known.get(policyKey(decisions));
+    if (before !== undefined) return before;
+    const accuracy = score(fromDecisions(decisions));
+    known.set(policyKey(decisions), accuracy);
+    journal.append({ bits: decisions, accuracy });
+    return accuracy;
+  };
+  const report = createProgress("searching", options.episodes, clock, onProgress);
+  let best: Evaluated | null = null;
+  const onEpisode = async (event: EpisodeReport) => {
+    if (event.isBest) {
+      best = event;
+      writePolicy(folder, layers, fromDecisions(event.decisions), limits, scheme, { accuracy: event.accuracy, episode: event.episode });
+    }
+    report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  const found = await searchPolicy({
+    environment: createPrecisionEnvironment({ layers, ...limits }),
+    reward: (accuracy) => REWARD_FACTOR * (accuracy - original.validation),
+    episodes: options.episodes,
+    seed: recipe.seed,
+    agent: { warmup: options.warmup, capacity: 256 * layers.length, noiseDecay: 0.99 },
+    evaluate: judged,
+    onEpisode,
+    ...(signal ? { signal } : {}),
+  });
+  if (!found) throw new AppError("NOT_REACHED", "quantize: at least one episode must be completed, got none before the interruption");
+
+  const policies: { name: BitsResult["name"]; bits: readonly Precision[] }[] = [{ name: "haq", bits: fromDecisions(found.decisions) }];
+  if (options.baselines && !signal?.aborted) {
+    const uniform = uniformCandidates(limits);
+    if (uniform.length > 0) {
+      const scored = uniform.map((bits) => ({ bits, accuracy: judged(toDecisions(bits)) }));
+      policies.push({ name: "uniform", bits: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).bits });
+    } else onNote("uniform: no uniform bits are within the limit");
+    policies.push({ name: "greedy", bits: greedyBits(limits, sensitivities()) });
+  }
+
+  /** Rise of the loss on some validation images when one side of one layer alone has few bits. */
+  function sensitivities() {
+    const few = subset(
+      data.validation,
+      Array.from({ length: Math.min(SENSITIVITY_IMAGES, data.validation.count) }, (_, i) => i),
+    );
+    const lossOf = (bits: readonly Precision[]): number => {
+      using net = prepare(bits);
+      return evaluate(net.graph, net.params, few, { normalisation: data.normalisation }).loss;
+    };
+    const base = lossOf(float);
+    const sensitivity = createProgress("sensitivities", layers.length, clock, onProgress);
+    const cache = new Map<string, number>();
+    return (layer: number, side: "weightBits" | "activationBits", bits: number): number => {
+      const key = `${layer} ${side} ${bits}`;
+      let loss = cache.get(key);
+      if (loss === undefined) {
+        loss = lossOf(float.map((p, i) => (i === layer ? { ...p, [side]: bits } : p))) - base;
+        cache.set(key, loss);
+        sensitivity(layer + 1);
+      }
+      return loss;
+    };
+  }
+
+  const results: BitsResult[] = [];
+  let card: Card | null = null;
+  let isCancelled = signal?.aborted === true;
+  for (const { name, bits } of policies) {
+    using net = prepare(bits);
+    const before = {
+      validation: accuracyOn(net.graph, net.params, data, "validation"),
+      test: accuracyOn(net.graph, net.params, data, "test"),
+    };
+    onNote(`${name}: ${formatQuantizeCost(kind, cost(bits))}, before training validation ${formatPercent(before.validation)}`);
+    let tuned: number | null = null;
+    if (recipe.epochs > 0 && !isCancelled) {
+      const teacher = { graph: model.graph, params };
+      const outcome = await fineTune(options, { ...net, teacher, name, folder, projections: net.quantizers });
+      isCancelled ||= outcome.isCancelled;
+      tuned = accuracyOn(net.graph, net.params, data, "test");
+      onNote(`${name}: after training test ${formatPercent(tuned)}`);
+    }
+    results.push({ name, bits, cost: cost(bits), bitOps: bitOpsOf(bits), ...before, tuned });
+    folder.writeJson("policies.json", { original, layers: layers.map((layer) => layer.name), policies: results });
+    if (name === "haq") {
+      writePolicy(folder, layers, bits, limits, scheme, { accuracy: found.accuracy, reward: found.reward });
+      card = await deployQuantized(options, net, limits, policyOf(layers, bits), cost(bits), folder);
+    }
+  }
+  const files = [exportOnnx(options.model, { batch: 1 }), folder.path("model.onnx")];
+  const [originalMs, quantizedMs] = await measureTogether(files, { threads: options.threads });
+  const isQuantizedKept = !isMeasured(device) || kind !== "latency" || quantizedMs! < originalMs!;
+  if (!isQuantizedKept) {
+    folder.writeBytes("quantized.onnx", folder.readBytes("model.onnx"));
+    card = await deploy({
+      ...common(options, folder),
+      graph: withSoftmaxOf(options.model.graph, model.graph),
+      params,
+      constraints: measuredConstraint(limits),
+    });
+  }
+  return {
+    card: card!,
+    layers: layers.map(({ name }) => name),
+    original,
+    policies: results,
+    constraint: card!.constraints[0]!,
+    latencyMs: { original: originalMs!, quantized: quantizedMs! },
+    isQuantizedKept,
+    isCancelled,
+  };
+}
+
+const common = ({ data, threads, recipe }: QuantizeOptions, folder: RunFolder) => ({ data, folder, threads, seed: recipe.seed });
+
+type Measured = { readonly latency: { readonly p50Ms: number }; readonly fileBytes: number };
+const measuredConstraint =
+  ({ kind, budget }: QuantizeLimits) =>
+  ({ latency, fileBytes }: Measured): Constraint[] => {
+    const value = kind === "size" ? fileBytes : latency.p50Ms;
+    return [{ name: kind, unit: UNITS[kind], limit: budget, value, obtained: "measured", isMet: value <= budget }];
+  };
+
+/** Writes model.onnx with the interface of the original and its card. */
+function deployQuantized(
+  options: QuantizeOptions,
+  { graph, params, encoded }: QuantizedNetwork,
+  limits: QuantizeLimits,
+  precision: ReadonlyMap<string, Precision>,
+  value: number,
+  folder: RunFolder,
+): Promise<Card> {
+  const { kind, budget, obtained } = limits;
+  const isOfFile = kind === "size" || isMeasured(options.device);
+  const counted = (): Constraint[] => [{ name: kind, unit: UNITS[kind], limit: budget, value, obtained, isMet: value <= budget }];
+  return deploy({
+    ...common(options, folder),
+    graph: withSoftmaxOf(options.model.graph, graph),
+    params,
+    quantized: encoded(),
+    precision,
+    constraints: isOfFile ? measuredConstraint(limits) : counted,
+  });
+}
+
+/** policy.json: bits by layer, and the list in HAQ's own form: [weight, activation] pairs, or weights alone for shared values. */
+function writePolicy(
+  folder: RunFolder,
+  layers: readonly { readonly name: string }[],
+  bits: readonly Precision[],
+  { kind, cost, budget }: QuantizeLimits,
+  scheme: WeightScheme,
+  facts: Readonly<Record<string, unknown>>,
+): void {
+  const haq =
+    scheme === "kmeans"
+      ? bits.map(({ weightBits }) => weightBits)
+      : bits.map(({ weightBits, activationBits }) => [weightBits, activationBits]);
+  const named = layers.map(({ name }, i) => ({ name, ...bits[i]! }));
+  folder.writeJson("policy.json", { ...facts, budget: { kind, limit: budget, value: cost(bits) }, layers: named, haq });
+}
