@@ -2,12 +2,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { map, type Ref, random } from "../../../test/reference/array.ts";
 import { checkOp } from "../../../test/reference/engine.ts";
+import { runtime } from "../../onednn/runtime.ts";
 import { createRng } from "../../util/rng.ts";
 import { roundHalfEven } from "../../util/round.ts";
 import { toArray } from "../layout.ts";
-import { createScope, fromArray } from "../tensor.ts";
+import { activationLayout, createScope, fromArray, plainLayout } from "../tensor.ts";
 import { concat } from "./combine.ts";
-import { codeBounds, type QuantizeAttrs, quantize } from "./quantize.ts";
+import { asRows, codeBounds, type QuantizeAttrs, quantize } from "./quantize.ts";
 
 const referenceOf = (attrs: QuantizeAttrs, range: number) => {
   const { min, max } = codeBounds(attrs);
@@ -81,4 +82,16 @@ test("is idempotent, monotone and at most half a step off inside the range", () 
 
 test("halves go to even codes, as ONNX rounds", () => {
   expect(run([0.5, 1.5, 2.5, -0.5, -1.5], 127, { bits: 8, isSigned: true })).toEqual([0, 2, 2, -0, -2]);
+});
+
+test.each([
+  [activationLayout, [8, 40, 7, 7]],
+  [plainLayout, [8, 40, 7, 7]],
+  [plainLayout, [8, 40]],
+] as const)("scales with a compiled kernel", (layoutOf, shape) => {
+  const { api } = runtime();
+  const layout = layoutOf([...shape]);
+  const { rows, one } = asRows(layout);
+  const descriptor = api.binary("mul", rows.desc, one.desc, rows.desc, api.clipAttributes(0, 15));
+  expect(api.implementation(descriptor)).not.toMatch(/^ref/);
 });

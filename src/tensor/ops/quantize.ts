@@ -29,12 +29,13 @@ export const usedRange = (range: ArrayLike<number>): number => Math.max(NARROWES
 /** into = a · factor, clipped to `bounds`. */
 function scaleInto(layout: Layout, a: Block, factor: Tensor, into: Block, bounds: ClipBounds | null): void {
   const engine = runtime();
+  const { rows, one } = asRows(layout);
   const name = bounds ? `${bounds.min} ${bounds.max}` : "";
-  const primitive = engine.cached(`scale|${layout.id}|${factor.layout.id}|${name}`, () => {
+  const primitive = engine.cached(`scale|${rows.id}|${name}`, () => {
     const attributes = bounds ? engine.api.clipAttributes(bounds.min, bounds.max) : 0;
-    return engine.compile(engine.api.binary("mul", layout.desc, factor.layout.desc, layout.desc, attributes), "a scaling");
+    return engine.compile(engine.api.binary("mul", rows.desc, one.desc, rows.desc, attributes), "a scaling");
   });
-  engine.execute(primitive, [ARG.src, layout, a], [ARG.src1, factor.layout, factor.block], [ARG.dst, layout, into]);
+  engine.execute(primitive, [ARG.src, rows, a], [ARG.src1, one, factor.block], [ARG.dst, rows, into]);
 }
 
 function roundInto(layout: Layout, x: Block, into: Block): void {
@@ -53,9 +54,21 @@ function combineInto(algorithm: "mul" | "sub", layout: Layout, a: Block, b: Bloc
   engine.execute(primitive, [ARG.src, layout, a], [ARG.src1, layout, b], [ARG.dst, layout, into]);
 }
 
+/**
+ * Memory of a layout as rows of one register: what is done to every number alike need not know its place. In the blocked layout itself
+ * oneDNN multiplies by a single number with reference code, a thousand times slower.
+ */
+export function asRows(layout: Layout): { readonly rows: Layout; readonly one: Layout } {
+  const { channelBlock } = runtime();
+  const numbers = layout.bytes / 4;
+  const width = numbers % channelBlock === 0 ? channelBlock : 1;
+  const rows = layout.isPlain ? layout : runtime().layout([numbers / width, width], "ab");
+  return { rows, one: plainLayout(rows.dims.map(() => 1)) };
+}
+
 /** One number in the shape that spreads over x. */
-function scalar(x: Tensor, value: number): Tensor {
-  const tensor = empty(plainLayout(x.shape.map(() => 1)));
+function scalar({ layout }: Tensor, value: number): Tensor {
+  const tensor = empty(asRows(layout).one);
   valuesOf(tensor)[0] = value;
   return tensor;
 }
