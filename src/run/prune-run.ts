@@ -38,6 +38,7 @@ import { confirmMeasured } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
+import { requireSameSearch } from "./resume.ts";
 
 /** What is limited: MACs, parameters, bytes of float32 weights, or milliseconds or millijoules on the device. */
 export type PruneBudgetKind = "macs" | "params" | "size" | "latency" | "energy";
@@ -149,6 +150,7 @@ const isMeasuredLatency = ({ budget, device }: PruneOptions): boolean => budget?
 /** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const { data, source, recipe, dir, config, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
+  if (options.resume) requireSameSearch(dir, config);
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);

@@ -1,0 +1,43 @@
+/** @file Going on with a run: only what cannot change its course may differ from how it was begun. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { AppError } from "../errors.ts";
+
+/** How the chosen policy is trained after a search, and how long the search goes on. */
+const AFTER_THE_SEARCH = [
+  "recipe",
+  "episodes",
+  "baselines",
+  "epochs",
+  "lr",
+  "optimizer",
+  "schedule",
+  "weightDecay",
+  "labelSmoothing",
+  "ema",
+  "distillation",
+  "out",
+] as const;
+
+type Config = Readonly<Record<string, unknown>>;
+const text = (value: unknown): string => JSON.stringify(value) ?? "nothing";
+
+/**
+ * Checks that a search in `dir` can be gone on with: what was computed then must be what would be computed now.
+ * @throws AppError CONFIG when nothing was begun there, or with other settings
+ */
+export function requireSameSearch(dir: string, config: unknown): void {
+  const path = join(dir, "config.json");
+  if (!existsSync(path))
+    throw new AppError("CONFIG", `resume: ${dir} must hold a run that was begun, got no config.json — leave out --resume`);
+  const before = JSON.parse(readFileSync(path, "utf8")) as Config;
+  const now = JSON.parse(JSON.stringify(config)) as Config;
+  const free: ReadonlySet<string> = new Set(AFTER_THE_SEARCH);
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    if (free.has(key) || text(before[key]) === text(now[key])) continue;
+    throw new AppError(
+      "CONFIG",
+      `resume: ${key} must be ${text(before[key])} as when ${dir} was begun, got ${text(now[key])} — or begin another run with --out`,
+    );
+  }
+}
