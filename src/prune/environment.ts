@@ -1,5 +1,6 @@
 /** @file A network as a sequence of decisions: how many channels each group keeps, within a budget. */
 import type { Graph } from "../graph/types.ts";
+import type { EpisodeStep } from "../rl/ddpg.ts";
 import type { Environment } from "../rl/policy-search.ts";
 import { boundedCount, fewest, type Rounding } from "./budget.ts";
 import { type CostOf, type LayerShape, layerMacs, layerShapes, sumOverLayers } from "./costs.ts";
@@ -58,7 +59,7 @@ export function createEnvironment({ prunable, cost, budget, rounding }: Environm
     play: (choose) => {
       const kept = sizes.map((size) => fewest(size, rounding));
       const decided = [...sizes];
-      const steps: { state: readonly number[]; action: number }[] = [];
+      const steps: EpisodeStep[] = [];
       let previous = 1;
       for (const [t, size] of sizes.entries()) {
         const state = [...fixed[t]!, 1 - macs(decided) / total, rest[t]!, previous];
@@ -66,7 +67,7 @@ export function createEnvironment({ prunable, cost, budget, rounding }: Environm
         kept[t] = boundedCount(cost, kept, t, size, action, budget, rounding);
         decided[t] = kept[t];
         previous = kept[t] / size;
-        steps.push({ state, action });
+        steps.push({ state, action, taken: previous });
       }
       return { decisions: kept, steps };
     },

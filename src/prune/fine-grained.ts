@@ -1,5 +1,6 @@
 /** @file Fine-grained pruning: single weights become zero, so many per layer that the model reaches a density. */
 import type { Model, Weight } from "../graph/types.ts";
+import type { EpisodeStep } from "../rl/ddpg.ts";
 import type { Environment } from "../rl/policy-search.ts";
 import type { Prunable } from "./environment.ts";
 import { layerFeatures } from "./features.ts";
@@ -63,7 +64,7 @@ export function createSparseEnvironment({ prunable, layers, density, mostRemoved
     stateSize: 11,
     play: (choose) => {
       const kept: number[] = [];
-      const steps: { state: readonly number[]; action: number }[] = [];
+      const steps: EpisodeStep[] = [];
       let [reduced, previous] = [0, 1];
       for (const [k, size] of sizes.entries()) {
         const rest = sizes.slice(k + 1).reduce((sum, n) => sum + n, 0) / total;
@@ -74,7 +75,7 @@ export function createSparseEnvironment({ prunable, layers, density, mostRemoved
         kept.push(size - removed);
         reduced += removed;
         previous = kept[k]! / size;
-        steps.push({ state, action });
+        steps.push({ state, action, taken: previous });
       }
       return { decisions: kept, steps };
     },

@@ -18,6 +18,9 @@ export function optionOf(options: readonly number[], action: number): number {
   return options[Math.max(0, Math.min(options.length - 1, index))]!;
 }
 
+/** The middle of the actions that stand for an option. */
+export const actionOf = (options: readonly number[], option: number): number => (options.indexOf(option) + 0.5) / options.length;
+
 type Side = "weightBits" | "activationBits";
 
 /** The layer with one side, or both where they are coupled, at other bits. */

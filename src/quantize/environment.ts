@@ -2,7 +2,7 @@
 import type { Precision } from "../hardware/precision.ts";
 import { normalisedColumns } from "../rl/features.ts";
 import type { Environment } from "../rl/policy-search.ts";
-import { optionOf, type PrecisionLimits, withinBudget } from "./budget.ts";
+import { actionOf, optionOf, type PrecisionLimits, withinBudget } from "./budget.ts";
 import type { QuantizableLayer } from "./layers.ts";
 
 /** Bits by layer as the search writes them: w₀, a₀, w₁, a₁, … */
@@ -10,6 +10,8 @@ export const toDecisions = (bits: readonly Precision[]): number[] =>
   bits.flatMap(({ weightBits, activationBits }) => [weightBits, activationBits]);
 export const fromDecisions = (decisions: readonly number[]): Precision[] =>
   Array.from({ length: decisions.length / 2 }, (_, i) => ({ weightBits: decisions[2 * i]!, activationBits: decisions[2 * i + 1]! }));
+
+type Side = "weightBits" | "activationBits";
 
 export interface PrecisionEnvironmentOptions extends PrecisionLimits {
   readonly layers: readonly QuantizableLayer[];
@@ -40,16 +42,16 @@ export function createPrecisionEnvironment({ layers, ...limits }: PrecisionEnvir
   return {
     stateSize: 10,
     play: (choose) => {
-      const steps: { state: readonly number[]; action: number }[] = [];
+      const asked: { state: readonly number[]; action: number; layer: number; side: Side }[] = [];
       let previous = 1;
-      const decide = (k: number, side: "weightBits" | "activationBits"): number => {
+      const decide = (k: number, side: Side): number => {
         const options = choices[side];
         if (options.length === 1) return options[0]!;
         const state = [...features[k]!, side === "weightBits" ? 1 : 0, previous];
         const action = choose(state);
         const bits = optionOf(options, action);
         previous = bits / most[side];
-        steps.push({ state, action });
+        asked.push({ state, action, layer: k, side });
         return bits;
       };
       const wanted = pins.map((pin, k): Precision => {
@@ -57,7 +59,9 @@ export function createPrecisionEnvironment({ layers, ...limits }: PrecisionEnvir
         const weightBits = decide(k, "weightBits");
         return { weightBits, activationBits: choices.isCoupled ? weightBits : decide(k, "activationBits") };
       });
-      return { decisions: toDecisions(withinBudget(wanted, limits)), steps };
+      const bits = withinBudget(wanted, limits);
+      const steps = asked.map(({ state, action, layer, side }) => ({ state, action, taken: actionOf(choices[side], bits[layer]![side]) }));
+      return { decisions: toDecisions(bits), steps };
     },
   };
 }

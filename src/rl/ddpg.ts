@@ -39,6 +39,8 @@ export interface DdpgOptions {
 export interface EpisodeStep {
   readonly state: readonly number[];
   readonly action: number;
+  /** What budget and rounding made of the action, 0…1. */
+  readonly taken: number;
 }
 
 export interface Agent extends Disposable {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createRng } from "../util/rng.ts";
-import { type Agent, createDdpg, type DdpgOptions } from "./ddpg.ts";
+import { type Agent, createDdpg, type DdpgOptions, type EpisodeStep } from "./ddpg.ts";
+import { type Environment, searchPolicy } from "./policy-search.ts";
 import { createReplay } from "./replay.ts";
 import { truncatedNormal } from "./truncated-normal.ts";
 
@@ -10,13 +11,13 @@ const wanted = (t: number) => 0.2 + 0.6 * Math.sin(1.3 * t) ** 2;
 const stateOf = (t: number, previous: number) => [t / STEPS, previous, wanted(t - 1)];
 
 function episode(choose: (state: readonly number[]) => number) {
-  const steps: { state: readonly number[]; action: number }[] = [];
+  const steps: EpisodeStep[] = [];
   let loss = 0;
   for (let t = 0; t < STEPS; t++) {
     const state = stateOf(t, steps.at(-1)?.action ?? 1);
     const action = choose(state);
     loss += (action - wanted(t)) ** 2 / STEPS;
-    steps.push({ state, action });
+    steps.push({ state, action, taken: action });
   }
   return { steps, reward: -loss };
 }
@@ -94,4 +95,44 @@ test("the replay forgets the oldest and samples without repetition", () => {
         .sort(),
     ).toEqual([2, 3, 4, 5]);
   expect(replay.sample(9, rng)).toHaveLength(9);
+});
+
+describe("the search for a policy", () => {
+  /** Twelve shares of which the best is hidden; actions above a bound have no effect, as with a budget. */
+  const best = Array.from({ length: 12 }, (_, t) => 0.15 + 0.5 * Math.sin(1.7 * t) ** 2);
+  const environment: Environment = {
+    stateSize: 2,
+    play: (choose) => {
+      const steps: EpisodeStep[] = [];
+      for (const t of best.keys()) {
+        const state = [t / best.length, steps.at(-1)?.taken ?? 1];
+        const action = choose(state);
+        steps.push({ state, action, taken: Math.min(0.7, action) });
+      }
+      return { decisions: steps.map(({ taken }) => taken), steps };
+    },
+  };
+  const accuracy = (decisions: readonly number[]) => 1 - decisions.reduce((sum, v, t) => sum + (v - best[t]!) ** 2, 0);
+  const search = (refinement: number, seed: number) =>
+    searchPolicy({
+      environment,
+      reward: (value) => value,
+      evaluate: accuracy,
+      episodes: 120,
+      seed,
+      refinement,
+      agent: { warmup: 30, hidden: 32 },
+    });
+
+  test("ends nearer to the optimum when its last episodes vary the best policy, in as many episodes", async () => {
+    for (const seed of [1, 2, 3]) {
+      const [with3, without] = [await search(0.3, seed), await search(0, seed)];
+      expect(with3!.accuracy).toBeGreaterThan(without!.accuracy);
+      expect(with3!.accuracy).toBe(accuracy(with3!.decisions));
+    }
+  });
+
+  test("same seed, same run", async () => {
+    expect(await search(0.3, 4)).toEqual(await search(0.3, 4));
+  });
 });
