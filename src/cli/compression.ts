@@ -65,7 +65,11 @@ export async function loadCompression(
   { signal, protect }: CommandContext,
   resolved: Readonly<Record<string, unknown>> & { readonly recipe: Recipe },
 ): Promise<{ common: CompressionOptions; bar: ReturnType<typeof createProgressBar> } | null> {
-  const [{ openModel }, { loadData }] = await Promise.all([import("../run/model-file.ts"), import("../data/load.ts")]);
+  const [{ openModel, requireSameClasses }, { loadData }, { claimFolder }] = await Promise.all([
+    import("../run/model-file.ts"),
+    import("../data/load.ts"),
+    import("../run/resume.ts"),
+  ]);
   const given = givenNormalisation(verb, flags);
   const { json, dryRun, resume, debug, ...rest } = flags as CompressionFlags & { debug?: unknown };
   const opened = await openModel(target, flags.input);
@@ -75,9 +79,10 @@ export async function loadCompression(
     printJson(config);
     return null;
   }
+  if (!flags.resume) claimFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: json === true });
   const { shape } = opened.model.graph.input;
-  const isResized = flags.size === undefined && flags.data.startsWith("images:");
+  const isResized = flags.size === undefined && flags.data.startsWith("images:") && shape[1] === shape[2];
   const dataFlags = { ...flags, splitSeed, ...(isResized ? { size: shape[1]! } : {}) };
   const loaded = await loadData(flags.data, loadOptions(dataFlags, bar.onProgress));
   if (loaded.train.shape.join() !== shape.join())
@@ -85,6 +90,7 @@ export async function loadCompression(
       "CONFIG",
       `${verb}: images must be ${shape.join("x")} as ${opened.path} reads them, got ${loaded.train.shape.join("x")}`,
     );
+  requireSameClasses(`${verb}: ${opened.path}`, opened.trainedWith.classes, loaded.train.classes);
   return {
     bar,
     common: {

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import { ensureDir } from "../util/files.ts";
 import { formatBytes } from "../util/units.ts";
-import { type CommonFlags, withJson } from "./options.ts";
+import { type CommonFlags, examples, withJson } from "./options.ts";
 import { print, printJson, table } from "./output.ts";
 
 type Status = "ok" | "warn" | "fail";
@@ -68,23 +68,25 @@ const checks: Readonly<Record<string, Check>> = {
 };
 
 export function registerDoctor(program: Command): void {
-  withJson(program.command("doctor").description("check that everything Fettle needs is there")).action(async ({ json }: CommonFlags) => {
-    const findings: (Finding & { readonly check: string })[] = [];
-    for (const [check, run] of Object.entries(checks)) {
-      try {
-        findings.push({ check, ...(await run()) });
-      } catch (error) {
-        findings.push({ check, status: "fail", text: error instanceof AppError ? error.message : (error as Error).message });
+  withJson(program.command("doctor").description("check that everything Fettle needs is there"))
+    .addHelpText("after", examples(["doctor", "doctor --json"]))
+    .action(async ({ json }: CommonFlags) => {
+      const findings: (Finding & { readonly check: string })[] = [];
+      for (const [check, run] of Object.entries(checks)) {
+        try {
+          findings.push({ check, ...(await run()) });
+        } catch (error) {
+          findings.push({ check, status: "fail", text: error instanceof AppError ? error.message : (error as Error).message });
+        }
       }
-    }
-    if (json) printJson(findings);
-    else
-      print(
-        table(
-          ["check", "status", "found"],
-          findings.map(({ check, status, text }) => [check, status, text]),
-        ),
-      );
-    if (findings.some(({ status }) => status === "fail")) process.exitCode = 1;
-  });
+      if (json) printJson(findings);
+      else
+        print(
+          table(
+            ["check", "status", "found"],
+            findings.map(({ check, status, text }) => [check, status, text]),
+          ),
+        );
+      if (findings.some(({ status }) => status === "fail")) process.exitCode = 1;
+    });
 }

@@ -18,7 +18,7 @@ export function registerEvaluate(program: Command): void {
     .option("--threads <n>", "threads of ONNX Runtime", count, 2)
     .addHelpText("after", examples(["evaluate runs/shoes --data fashion-mnist", "evaluate model.onnx --data images:photos --json"]))
     .action(async (target: string, flags: EvaluateFlags) => {
-      const [{ loadData }, { createSession }, { evaluateOnnx }, { modelPath, trainedWith }] = await Promise.all([
+      const [{ loadData }, { createSession }, { evaluateOnnx }, { modelPath, requireSameClasses, trainedWith }] = await Promise.all([
         import("../data/load.ts"),
         import("../onnx/session.ts"),
         import("../run/deploy.ts"),
@@ -26,7 +26,9 @@ export function registerEvaluate(program: Command): void {
       ]);
       const path = modelPath(target);
       const session = await createSession(path, { threads: flags.threads });
-      const size = flags.size ?? (flags.data.startsWith("images:") && session.inputShape[2]! > 0 ? session.inputShape[2] : undefined);
+      const [, , height = 0, width = 0] = session.inputShape;
+      const isSquare = height > 0 && height === width;
+      const size = flags.size ?? (flags.data.startsWith("images:") && isSquare ? height : undefined);
       const known = trainedWith(path);
       const splitSeed = flags.splitSeed ?? known.splitSeed ?? flags.seed;
       const data = await loadData(flags.data, loadOptions({ ...flags, splitSeed, ...(size === undefined ? {} : { size }) }));
@@ -36,6 +38,7 @@ export function registerEvaluate(program: Command): void {
           `evaluate: images must be ${session.inputShape.slice(1).join("x")} as ${path} reads them, got ${data.test.shape.join("x")}`,
         );
       }
+      requireSameClasses(`evaluate: ${path}`, known.classes, data.test.classes);
       const accuracy = await evaluateOnnx(session, data.test, known.normalisation ?? data.normalisation);
       await session.close();
       if (flags.json) printJson({ model: path, data: flags.data, accuracy, images: data.test.count });

@@ -66,8 +66,12 @@ function createProgram(context: CommandContext): Command {
   return program;
 }
 
+/** Shows the cursor and wraps lines again, which a progress bar that an error cut short had switched off. */
+const RESTORE_TERMINAL = "\u001b[?25h\u001b[?7h\n";
+
 function report(error: unknown, isDebugging: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR;
+  if (process.stderr.isTTY) process.stderr.write(RESTORE_TERMINAL);
   if (error instanceof AppError) {
     note(`fettle: ${error.message}`);
     if (isDebugging || error.code === "INTERNAL") note(error.stack ?? "");

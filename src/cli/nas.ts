@@ -43,7 +43,7 @@ export function registerNas(program: Command, context: CommandContext): void {
     .addOption(choice("--loss <name>", "how cost enters the loss", ["constraint", "add_linear", "mul_log", "lambda_E"], "constraint"))
     .option("--lambda <weight>", "weight of the cost (constraint: the first)", number({ min: 0 }))
     .option("--warmup-epochs <n>", "epochs of the search that train weights alone", number({ min: 0, integer: true }), 4)
-    .option("--search-epochs <n>", "epochs that train weights and architecture", count, 12)
+    .option("--search-epochs <n>", "epochs that train weights and architecture", number({ min: 2, integer: true }), 12)
     .option("--search-lr <rate>", "learning rate of the supernet's weights", number({ min: 0 }), 0.1)
     .option("--architecture-lr <rate>", "learning rate of the architecture", number({ min: 0 }), 0.02)
     .option("--weight-steps <n>", "weight steps for each architecture step", count, 2)
@@ -76,6 +76,8 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
   const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { resume?: unknown; debug?: unknown };
   const config = { command: "nas", ...rest, budget, recipe };
   if (dryRun) return printJson(config);
+  const { claimFolder } = await import("../run/resume.ts");
+  claimFolder(flags.out, flags);
   const [{ loadData }, { runNas }, { openDevice }, { loadSpace }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/nas-pipeline.ts"),

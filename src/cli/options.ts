@@ -38,7 +38,7 @@ export function withData(command: Command): Command {
   return command
     .requiredOption("--data <set>", `labelled images: ${dataForms}`)
     .option("--size <pixels>", "side of the square that images of a folder are resized to", count)
-    .option("--validation <share>", "share of the training images held out for validation", ratio, 0.1)
+    .option("--validation <share>", "share of the training images held out for validation", number({ min: 0.001, max: 0.9 }), 0.1)
     .option("--limit <images>", "use at most this many training images", count)
     .option(
       "--split-seed <n>",
@@ -61,6 +61,7 @@ export function loadOptions({ seed, splitSeed, validation, size, limit }: DataFl
 export interface CommonFlags {
   readonly json?: true;
   readonly dryRun?: true;
+  readonly overwrite?: true;
 }
 export const withJson = (command: Command): Command => command.option("--json", "print the result as JSON");
 export function withRun(command: Command, folder: string): Command {
@@ -68,6 +69,7 @@ export function withRun(command: Command, folder: string): Command {
     .option("--out <dir>", "folder of the run", folder)
     .option("--seed <n>", "seed of every random choice", number({ min: 0, integer: true }), 0)
     .option("--threads <n>", "threads that the exported model is timed with", count, 1)
+    .option("--overwrite", "replace the run that is in --out")
     .option("--dry-run", "print the resolved configuration and stop");
 }
 

@@ -104,11 +104,12 @@ export function registerTrain(program: Command, context: CommandContext): void {
 async function train(flags: TrainFlags, { signal, protect }: CommandContext): Promise<void> {
   const { loadData } = await import("../data/load.ts");
   const { trainNetwork } = await import("../run/train-run.ts");
-  const { modelPath, trainedWith } = await import("../run/model-file.ts");
+  const { modelPath, requireSameClasses, trainedWith } = await import("../run/model-file.ts");
+  const { claimFolder, requireSameRun } = await import("../run/resume.ts");
   const recipe = recipeOf(flags);
   requireNetwork(flags.net);
-  const teacherSplit = flags.teacher === undefined ? null : trainedWith(modelPath(flags.teacher)).splitSeed;
-  const splitSeed = flags.splitSeed ?? teacherSplit ?? flags.seed;
+  const teacher = flags.teacher === undefined ? null : trainedWith(modelPath(flags.teacher));
+  const splitSeed = flags.splitSeed ?? teacher?.splitSeed ?? flags.seed;
   const config = {
     command: "train",
     net: flags.net,
@@ -122,8 +123,11 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
     recipe,
   };
   if (flags.dryRun) return printJson(config);
+  if (flags.resume) requireSameRun(flags.out, config, ["threads"]);
+  else claimFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: flags.json === true });
   const data = await loadData(flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress));
+  requireSameClasses(`train: the teacher ${flags.teacher}`, teacher?.classes ?? null, data.train.classes);
   protect();
   let progress: ((done: number, message?: string) => void) | null = null;
   let latest = "";
@@ -153,5 +157,6 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
     `test accuracy ${formatPercent(card.accuracy.test)}, ${formatMs(card.latency.p50Ms)} on cpu (1 image, ${flags.threads} thread), ${formatBytes(card.fileBytes)}`,
   );
   print(`saved ${flags.out}/model.onnx and card.json`);
-  if (result.isCancelled) note("fettle: interrupted; the weights so far are saved, `--resume` goes on");
+  if (result.isCancelled)
+    note(`fettle: interrupted; the weights so far are saved${result.reports.length > 0 ? ", `--resume` goes on" : ""}`);
 }

@@ -29,7 +29,8 @@ async function forEachConcurrently(count: number, task: (i: number) => Promise<v
 
 function unreadable(path: string, cause: unknown): AppError {
   const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]!.trim();
-  return new AppError("DATA", `data ${path}: must be a readable image, got "${reason}" — replace or remove the file`, { cause });
+  const known = reason === "" || reason === "Unknown error" ? "damaged or truncated" : reason;
+  return new AppError("DATA", `data ${path}: must be a readable image, got "${known}" — replace or remove the file`, { cause });
 }
 
 /** Height and width an image is shown with, that is after EXIF orientation. */

@@ -83,7 +83,8 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
     let ms = cache.get(key);
     if (ms === undefined) {
       ms = await measure();
-      cache.set(key, ms);
+      // a difference that noise took to 0 is not worth remembering
+      if (ms > 0) cache.set(key, ms);
     }
     return ms;
   };

@@ -19,20 +19,22 @@ export interface MeasureOptions {
   readonly minMs?: number;
   /** And at least so often (default 50). */
   readonly minRuns?: number;
+  /** Shape of the input, batch included, where the file leaves axes open (default: 1 for each of them). */
+  readonly shape?: readonly number[];
   readonly clock?: Clock;
 }
 
 /** A batch of one, random content would not change the time of dense float kernels. */
-export function inputFor(session: OnnxSession): { x: Float32Array; shape: number[] } {
-  const shape = session.inputShape.map((dim) => Math.max(1, dim));
+export function inputFor(session: OnnxSession, given: readonly number[] = session.inputShape): { x: Float32Array; shape: number[] } {
+  const shape = given.map((dim) => Math.max(1, dim));
   const x = new Float32Array(shape.reduce((product, n) => product * n, 1));
   for (let i = 0; i < x.length; i++) x[i] = Math.sin(i);
   return { x, shape };
 }
 
 /** Milliseconds of each of `runs` calls. */
-export async function timeRuns(session: OnnxSession, runs: number, clock: Clock): Promise<number[]> {
-  const { x, shape } = inputFor(session);
+export async function timeRuns(session: OnnxSession, runs: number, clock: Clock, given?: readonly number[]): Promise<number[]> {
+  const { x, shape } = inputFor(session, given);
   const times: number[] = [];
   for (let i = 0; i < runs; i++) {
     const start = clock.nowMs();
@@ -53,13 +55,13 @@ export function summariseTimes(times: readonly number[]): LatencyStatistics {
 
 /** Times a model, file or bytes, at batch 1. @throws AppError ONNX when it does not load or run */
 export async function measureModel(model: string | Uint8Array, options: MeasureOptions = {}): Promise<LatencyStatistics> {
-  const { threads = 1, warmup = 20, minMs = 1000, minRuns = 50, clock = systemClock } = options;
+  const { threads = 1, warmup = 20, minMs = 1000, minRuns = 50, shape, clock = systemClock } = options;
   const session = await createSession(model, { threads });
   try {
-    await timeRuns(session, warmup, clock);
+    await timeRuns(session, warmup, clock, shape);
     const times: number[] = [];
     const start = clock.nowMs();
-    while (times.length < minRuns || clock.nowMs() - start < minMs) times.push(...(await timeRuns(session, 10, clock)));
+    while (times.length < minRuns || clock.nowMs() - start < minMs) times.push(...(await timeRuns(session, 10, clock, shape)));
     return summariseTimes(times);
   } finally {
     await session.close();

@@ -56,6 +56,6 @@ test.each([
 });
 
 test("an unknown device lists what there is", async () => {
-  await expect(openDevice("gpu")).rejects.toThrow('device: must be cpu, FILE.json or FILE.yaml, got "gpu"');
+  await expect(openDevice("gpu")).rejects.toThrow(/device: must be cpu, bitfusion, bismo-edge, bismo-cloud, FILE\.json, FILE\.yaml, got "/);
   await expect(openDevice("missing.json")).rejects.toThrow("device: missing.json must exist, got no such file");
 });

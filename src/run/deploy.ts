@@ -1,5 +1,6 @@
 /** @file From trained parameters to a file that was checked and measured. */
 import { batches } from "../data/batches.ts";
+import { subset } from "../data/image-set.ts";
 import type { DataSplits, ImageSet, Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { QuantizedWeights } from "../graph/quantized-weight.ts";
@@ -42,6 +43,11 @@ export async function evaluateOnnx(session: OnnxSession, set: ImageSet, normalis
   for (const batch of batches(set, inOrder(set, normalisation, fixed > 0 ? fixed : 250))) {
     const logits = await session.run(batch.x, [batch.size, ...set.shape]);
     const classes = logits.length / batch.size;
+    if (classes !== set.classes.length)
+      throw new AppError(
+        "CONFIG",
+        `evaluate: the model must have ${set.classes.length} outputs, one for each class of the images, got ${classes}`,
+      );
     for (let i = 0; i < batch.size; i++) {
       const row = logits.subarray(i * classes, (i + 1) * classes);
       if (largestOf(row) === batch.labels[i]) correct++;
@@ -86,6 +92,15 @@ const bitsOf = (precision: ReadonlyMap<string, Precision>): Record<string, strin
     ? { bits: JSON.stringify(Object.fromEntries([...precision].map(([name, p]) => [name, [p.weightBits, p.activationBits]]))) }
     : {};
 
+/** A few images of a set that is ordered by class. */
+const someOf = (set: ImageSet, count: number): ImageSet =>
+  subset(
+    set,
+    createRng(0)
+      .shuffle(Int32Array.from({ length: set.count }, (_, i) => i))
+      .slice(0, count),
+  );
+
 export interface DeployOptions {
   readonly graph: Graph;
   readonly params: ParameterStore;
@@ -99,6 +114,8 @@ export interface DeployOptions {
   readonly quantized?: QuantizedWeights;
   /** Bits by layer, for the card. */
   readonly precision?: ReadonlyMap<string, Precision>;
+  /** Test on so many random images only, for a run that must end soon (default: all). */
+  readonly testImages?: number;
   readonly constraints?: (measured: { latency: LatencyStatistics; fileBytes: number }) => readonly Constraint[];
 }
 
@@ -114,6 +131,7 @@ export async function deploy({
   seed,
   threads = 1,
   sparse = false,
+  testImages,
   quantized = new Map(),
   precision = new Map(),
   constraints = () => [],
@@ -122,10 +140,14 @@ export async function deploy({
     { graph, weights: exportWeights(params) },
     { metadata: { network: graph.name, data: data.name, ...bitsOf(precision) }, sparse, quantized },
   );
-  folder.writeBytes("model.onnx", bytes);
   const path = folder.path("model.onnx");
-  const session = await createSession(path, { threads: 2 });
+  const session = await createSession(bytes, { threads: 2 });
   const { difference, largest, agreement } = await compareOutputs(graph, params, session, data.test, data.normalisation);
+  if (!Number.isFinite(difference) || !Number.isFinite(largest))
+    throw new AppError(
+      "BACKEND",
+      `training: the network must give numbers, got ${largest} — train with a lower learning rate; nothing was replaced`,
+    );
   const isSame = precision.size > 0 ? agreement >= LEAST_AGREEMENT : difference <= LARGEST_DIFFERENCE * Math.max(1, largest);
   if (!isSame) {
     throw new AppError(
@@ -133,14 +155,16 @@ export async function deploy({
       `export: ${path} must compute what the engine computes, got a difference of ${difference} in logits up to ${largest}, and the same class for ${formatPercent(agreement)} of the images`,
     );
   }
-  const test = await evaluateOnnx(session, data.test, data.normalisation);
+  const images = testImages === undefined ? data.test : someOf(data.test, testImages);
+  const test = await evaluateOnnx(session, images, data.normalisation);
   await session.close();
+  folder.writeBytes("model.onnx", bytes);
   const latency = await measureModel(path, { threads });
   const card = createCard(
     graph,
     data,
     {
-      accuracy: { test, testImages: data.test.count, obtained: "measured" },
+      accuracy: { test, testImages: images.count, obtained: "measured" },
       latency: { ...latency, device: "cpu", threads, batch: 1, obtained: "measured" },
       constraints: constraints({ latency, fileBytes: bytes.length }),
       fileBytes: bytes.length,

@@ -22,11 +22,13 @@ export interface OpenedModel {
 /** Nulls where no card tells. */
 export interface TrainedWith {
   readonly normalisation: Normalisation | null;
+  readonly classes: readonly string[] | null;
   readonly splitSeed: number | null;
 }
 
 const cardSchema = z.object({
   input: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
+  classes: z.array(z.string()),
   splitSeed: z.number().nullable().default(null),
 });
 
@@ -36,17 +38,33 @@ const isFolder = (target: string): boolean => existsSync(target) && statSync(tar
 export function modelPath(target: string): string {
   const path = isFolder(target) ? join(target, "model.onnx") : target;
   if (!existsSync(path)) throw new AppError("CONFIG", `model: ${path} must exist, got no such file`);
+  if (isFolder(path)) throw new AppError("CONFIG", `model: ${path} must be a file, got a folder`);
   return path;
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new AppError("CONFIG", `card: ${path} must be JSON, got ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** @throws AppError CONFIG when a model was trained on other classes than the images have, or in another order */
+export function requireSameClasses(what: string, known: readonly string[] | null, classes: readonly string[]): void {
+  if (!known || known.join("\n") === classes.join("\n")) return;
+  throw new AppError("CONFIG", `${what} must have the classes of the images (${classes.join(", ")}), got ${known.join(", ")}`);
 }
 
 /** What the card beside a model says of its training images. @throws AppError CONFIG for a card that is not one */
 export function trainedWith(path: string): TrainedWith {
   const card = join(dirname(path), "card.json");
-  if (!existsSync(card)) return { normalisation: null, splitSeed: null };
-  const result = cardSchema.safeParse(JSON.parse(readFileSync(card, "utf8")));
+  if (!existsSync(card)) return { normalisation: null, classes: null, splitSeed: null };
+  const result = cardSchema.safeParse(readJson(card));
   if (!result.success)
-    throw new AppError("CONFIG", `card: ${card} must describe the model's input, got ${result.error.issues[0]?.message}`);
-  return { normalisation: result.data.input, splitSeed: result.data.splitSeed };
+    throw new AppError("CONFIG", `card: ${card} must describe the model's input and classes, got ${result.error.issues[0]?.message}`);
+  const { input, classes, splitSeed } = result.data;
+  return { normalisation: input, classes, splitSeed };
 }
 
 const bitsSchema = z.record(z.string(), z.tuple([z.number(), z.number()]));

@@ -17,7 +17,7 @@ import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph } from "../space/graphs.ts";
 import { createRng } from "../util/rng.ts";
 import { median } from "../util/statistics.ts";
-import { formatCount, formatMs } from "../util/units.ts";
+import { admitting, formatCount, formatMs } from "../util/units.ts";
 
 /** What limits the search: milliseconds on a device, or multiply-accumulates. */
 export type BudgetKind = "latency" | "macs";
@@ -65,7 +65,7 @@ export function requireFeasible(space: SpaceDescription, { kind, table }: Costs,
     const [limit, least] = [formatCost(kind, budget), formatCost(kind, reach.minimum)];
     throw new AppError(
       "INFEASIBLE",
-      `nas: ${kind} must be at least ${least} in the space ${space.name}, got a limit of ${limit} — raise it to ${least} or make the space smaller with --width`,
+      `nas: ${kind} must be at least ${least} in the space ${space.name}, got a limit of ${limit} — raise it to ${admitting(reach.minimum, kind === "macs" ? "count" : "latency")}, or search a smaller space`,
     );
   }
   return reach;

@@ -22,7 +22,7 @@ import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
-import { formatBytes, formatCount, formatEnergy, formatMs, formatPercent, type Quantity } from "../util/units.ts";
+import { admitting, formatBytes, formatCount, formatEnergy, formatMs, formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import {
   accuracyOn,
@@ -38,7 +38,7 @@ import { confirmMeasured } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
-import { requireSameSearch } from "./resume.ts";
+import { requireSameRun } from "./resume.ts";
 
 /** What is limited: MACs, parameters, bytes of float32 weights, or milliseconds or millijoules on the device. */
 export type PruneBudgetKind = "macs" | "params" | "size" | "latency" | "energy";
@@ -88,6 +88,7 @@ const formatters: Record<PruneBudgetKind, (value: number) => string> = {
   latency: formatMs,
   energy: formatEnergy,
 };
+const DIMENSIONS = { macs: "count", params: "count", size: "size", latency: "latency", energy: "energy" } as const;
 export const formatPruneCost = (kind: PruneBudgetKind, value: number): string => formatters[kind](value);
 
 const isAccelerator = (device: PruneOptions["device"]): device is Accelerator => device.kind === "simulated";
@@ -141,7 +142,7 @@ function requireReachable({ kind, cost, limit }: Budget, least: readonly number[
   const [wanted, nearest] = [formatPruneCost(kind, limit), formatPruneCost(kind, minimum)];
   throw new AppError(
     "INFEASIBLE",
-    `prune: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it, or allow fewer channels with --lowest`,
+    `prune: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(minimum, DIMENSIONS[kind])}, or allow fewer channels with --lowest`,
   );
 }
 
@@ -150,7 +151,7 @@ const isMeasuredLatency = ({ budget, device }: PruneOptions): boolean => budget?
 /** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const { data, source, recipe, dir, config, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
-  if (options.resume) requireSameSearch(dir, config);
+  if (options.resume) requireSameRun(dir, config);
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);

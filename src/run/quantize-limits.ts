@@ -11,7 +11,7 @@ import { acceleratorEnergy, acceleratorLatency, bitOps, type PolicyCost, type Qu
 import { measuredLatency } from "../quantize/measured-latency.ts";
 import type { Quantization } from "../quantize/network.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
-import { formatBytes, formatCount, formatEnergy, formatMs, type Quantity } from "../util/units.ts";
+import { admitting, formatBytes, formatCount, formatEnergy, formatMs, type Quantity } from "../util/units.ts";
 import type { Obtained } from "./card.ts";
 
 export type QuantizeBudgetKind = "latency" | "energy" | "size" | "bitops";
@@ -41,6 +41,7 @@ const formatters: Record<QuantizeBudgetKind, (value: number) => string> = {
   size: formatBytes,
   bitops: (value) => `${formatCount(value)} BitOps`,
 };
+const DIMENSIONS = { latency: "latency", energy: "energy", size: "size", bitops: "count" } as const;
 export const formatQuantizeCost = (kind: QuantizeBudgetKind, value: number): string => formatters[kind](value);
 
 const ALL_BITS = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -64,6 +65,9 @@ function pinsFor(layers: readonly QuantizableLayer[], { kind, device }: LimitOpt
   return layers.map((_, i) => (arePinned && (i === 0 || i === layers.length - 1) ? EIGHT : null));
 }
 
+/** Names and nodes that put together the weights of one more number of bits, at most. */
+const CHAIN_BYTES = 800;
+
 /** Bytes of the file: packed weights and codebooks by bits, and what does not depend on them, taken from a file at 4 bits. */
 function fileSize(layers: readonly QuantizableLayer[], quantization: Quantization, scheme: WeightScheme): PolicyCost {
   const packed = weightBytes(layers);
@@ -72,7 +76,8 @@ function fileSize(layers: readonly QuantizableLayer[], quantization: Quantizatio
   using net = quantization.create(sample);
   const bytes = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { quantized: net.encoded() }).length;
   const fixed = bytes - packed(sample) - 4 * [...net.encoded().values()].reduce((sum, { codebook }) => sum + (codebook?.length ?? 0), 0);
-  return (bits) => fixed + packed(bits) + books(bits);
+  const chains: PolicyCost = (bits) => CHAIN_BYTES * (new Set(bits.map(({ weightBits }) => weightBits)).size - 1);
+  return (bits) => fixed + packed(bits) + books(bits) + chains(bits);
 }
 
 /** The budget of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */
@@ -115,7 +120,7 @@ export async function quantizeLimits(
     const [wanted, nearest] = [budget, least].map((value) => formatQuantizeCost(kind, value));
     throw new AppError(
       "INFEASIBLE",
-      `quantize: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it, or allow fewer bits with --bits`,
+      `quantize: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(least, DIMENSIONS[kind])}, or allow fewer bits with --bits`,
     );
   }
   return { kind, choices, pins, cost, budget, reference, obtained, areResultsQuantized: isMeasured(device) };

@@ -37,7 +37,7 @@ import { deploy } from "./deploy.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
 import { formatQuantizeCost, isMeasured, type QuantizeBudgetKind, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
-import { requireSameSearch } from "./resume.ts";
+import { requireSameRun } from "./resume.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
   readonly device: Accelerator | CpuDevice | null;
@@ -86,7 +86,7 @@ const UNITS = { latency: "ms", energy: "mJ", size: "bytes", bitops: "BitOps" } a
 /** Searches and quantises; everything is kept in the run folder. @throws AppError CONFIG, INFEASIBLE, ONNX, STORE */
 export async function runQuantize(options: QuantizeOptions): Promise<QuantizeResult> {
   const { data, source, recipe, dir, config, device, scheme, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
-  if (options.resume) requireSameSearch(dir, config);
+  if (options.resume) requireSameRun(dir, config);
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);

@@ -1,24 +1,37 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { requireSameSearch } from "./resume.ts";
+import { claimFolder, requireSameRun } from "./resume.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fettle-resume-"));
 const config = { command: "prune", seed: 1, budget: { kind: "macs", ratio: 0.5 }, episodes: 100, epochs: 4, recipe: { lr: 0.1 } };
 writeFileSync(join(dir, "config.json"), JSON.stringify(config));
 
 test("more episodes and another training afterwards are allowed", () => {
-  requireSameSearch(dir, { ...config, episodes: 200, epochs: 8, recipe: { lr: 0.2 }, baselines: true, limit: undefined });
+  requireSameRun(dir, { ...config, episodes: 200, epochs: 8, recipe: { lr: 0.2 }, baselines: true, limit: undefined });
 });
 
 test("what changes the search is refused, with both values", () => {
-  expect(() => requireSameSearch(dir, { ...config, budget: { kind: "macs", ratio: 0.4 } })).toThrow(
+  expect(() => requireSameRun(dir, { ...config, budget: { kind: "macs", ratio: 0.4 } })).toThrow(
     /resume: budget must be \{"kind":"macs","ratio":0.5\} as when .* was begun, got \{"kind":"macs","ratio":0.4\}/,
   );
-  expect(() => requireSameSearch(dir, { ...config, size: 32 })).toThrow(/resume: size must be nothing as when .*, got 32/);
+  expect(() => requireSameRun(dir, { ...config, size: 32 })).toThrow(/resume: size must be nothing as when .*, got 32/);
 });
 
 test("nothing to go on with is said", () => {
-  expect(() => requireSameSearch(join(dir, "none"), config)).toThrow(/must hold a run that was begun, got no config.json/);
+  expect(() => requireSameRun(join(dir, "none"), config)).toThrow(/must hold a run that was begun, got no config.json/);
+});
+
+test("a folder that holds a run is not written over unless asked to, and then nothing of it is gone on with", () => {
+  const used = mkdtempSync(join(tmpdir(), "fettle-used-"));
+  claimFolder(used);
+  claimFolder(join(used, "new"));
+  for (const file of ["config.json", "checkpoint.safetensors", "events.jsonl"]) writeFileSync(join(used, file), "{}");
+  expect(() => claimFolder(used)).toThrow(
+    /run: .* must be a new folder, got one that holds a run — choose another with --out, or give --overwrite/,
+  );
+  claimFolder(used, { overwrite: true });
+  expect(existsSync(join(used, "checkpoint.safetensors"))).toBe(false);
+  expect(existsSync(join(used, "events.jsonl"))).toBe(false);
 });

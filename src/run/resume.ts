@@ -1,5 +1,5 @@
 /** @file Going on with a run: only what cannot change its course may differ from how it was begun. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 
@@ -19,20 +19,37 @@ const AFTER_THE_SEARCH = [
   "out",
 ] as const;
 
+/** Files of a run that another run in the same folder must not go on with. */
+const OF_ONE_RUN = ["checkpoint.safetensors", "episodes.jsonl", "events.jsonl", "policies.json", "quantized.onnx"] as const;
+
+/**
+ * Makes a folder ready for a new run.
+ * @throws AppError CONFIG when it holds a run and may not be overwritten
+ */
+export function claimFolder(dir: string, { overwrite = false }: { readonly overwrite?: boolean } = {}): void {
+  const isTaken = ["config.json", "model.onnx"].some((file) => existsSync(join(dir, file)));
+  if (isTaken && !overwrite)
+    throw new AppError(
+      "CONFIG",
+      `run: ${dir} must be a new folder, got one that holds a run — choose another with --out, or give --overwrite`,
+    );
+  for (const file of isTaken ? OF_ONE_RUN : []) rmSync(join(dir, file), { force: true });
+}
+
 type Config = Readonly<Record<string, unknown>>;
 const text = (value: unknown): string => JSON.stringify(value) ?? "nothing";
 
 /**
- * Checks that a search in `dir` can be gone on with: what was computed then must be what would be computed now.
+ * Checks that a run in `dir` can be gone on with: what was computed then must be what would be computed now.
  * @throws AppError CONFIG when nothing was begun there, or with other settings
  */
-export function requireSameSearch(dir: string, config: unknown): void {
+export function requireSameRun(dir: string, config: unknown, mayDiffer: readonly string[] = AFTER_THE_SEARCH): void {
   const path = join(dir, "config.json");
   if (!existsSync(path))
     throw new AppError("CONFIG", `resume: ${dir} must hold a run that was begun, got no config.json — leave out --resume`);
   const before = JSON.parse(readFileSync(path, "utf8")) as Config;
   const now = JSON.parse(JSON.stringify(config)) as Config;
-  const free: ReadonlySet<string> = new Set(AFTER_THE_SEARCH);
+  const free: ReadonlySet<string> = new Set(mayDiffer);
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     if (free.has(key) || text(before[key]) === text(now[key])) continue;
     throw new AppError(

@@ -38,6 +38,8 @@ export interface TrainRunResult {
 }
 
 export const WEIGHTS = "weights.safetensors";
+/** Whoever interrupts waits for seconds, not for all test images. */
+const TEST_IMAGES_IN_A_HURRY = 500;
 const CHECKPOINT = "checkpoint.safetensors";
 
 /** The graph and weights that a run saved. @throws AppError STORE when the folder holds none */
@@ -72,8 +74,17 @@ export async function trainNetwork(options: TrainRunOptions): Promise<TrainRunRe
       onEpoch?.(report);
     },
   });
+  const card = await deploy({
+    graph,
+    params,
+    data,
+    folder,
+    seed: recipe.seed,
+    threads,
+    ...(isCancelled ? { testImages: TEST_IMAGES_IN_A_HURRY } : {}),
+    ...(constraints ? { constraints } : {}),
+  });
   writeCheckpoint(folder.path(WEIGHTS), { tensors: exportWeights(params), metadata: { graph: JSON.stringify(graph) } });
-  const card = await deploy({ graph, params, data, folder, seed: recipe.seed, threads, ...(constraints ? { constraints } : {}) });
   folder.log({ type: "deployed", accuracy: card.accuracy, latency: card.latency });
   return { card, reports, isCancelled };
 }

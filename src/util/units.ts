@@ -43,6 +43,15 @@ export const formatMs = (ms: number): string => (ms < 1 ? `${(ms * 1000).toFixed
 export const formatEnergy = (mj: number): string =>
   mj < 1 ? `${(mj * 1000).toFixed(digits(mj * 1000))} uJ` : `${mj.toFixed(digits(mj))} mJ`;
 
+/** A limit that admits `value`, as the option wants it written: rounded up to three digits. */
+export function admitting(value: number, dimension: Dimension): string {
+  const steps = Object.entries(UNITS[dimension]).sort(([, a], [, b]) => b - a);
+  const [unit, factor] = steps.find(([name, f]) => value >= f && !name.endsWith("iB") && name !== "µs") ?? steps.at(-1)!;
+  const own = value / factor;
+  const digit = 10 ** (Math.floor(Math.log10(own)) - 2);
+  return `${Number((Math.ceil(own / digit - 1e-9) * digit).toPrecision(3))}${unit}`;
+}
+
 function scaled(value: number, steps: readonly (readonly [number, string])[]): string {
   const [factor, unit] = steps.find(([limit]) => value >= limit) ?? [1, ""];
   return `${(value / factor).toFixed(factor === 1 ? 0 : digits(value / factor))}${unit}`;

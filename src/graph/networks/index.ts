@@ -38,7 +38,7 @@ const networks: Record<string, Make> = {
 export const networkNames: readonly string[] = Object.keys(networks);
 
 function parseSpec(spec: string): { readonly make: Make; readonly width: number } {
-  const [name = "", width] = spec.split(":");
+  const [name = "", width, ...rest] = spec.split(":");
   const make = Object.hasOwn(networks, name) ? networks[name] : undefined;
   if (!make) {
     const hint = nearest(name, networkNames);
@@ -48,7 +48,7 @@ function parseSpec(spec: string): { readonly make: Make; readonly width: number 
     );
   }
   const factor = width === undefined ? 1 : Number(width);
-  if (!(factor > 0 && factor <= 8) || (width !== undefined && !Object.hasOwn(scalable, name))) {
+  if (rest.length > 0 || !(factor > 0 && factor <= 8) || (width !== undefined && !Object.hasOwn(scalable, name))) {
     throw new AppError(
       "CONFIG",
       `network: ${Object.keys(scalable).join(" and ")} take a width above 0 and at most 8 after a colon, got "${spec}"`,
