@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
+import { inferShapes } from "../graph/shapes.ts";
 import type { CompressionOptions } from "../run/compression-steps.ts";
 import type { Recipe } from "../train/recipe.ts";
 import type { CommandContext } from "./main.ts";
@@ -89,6 +90,13 @@ export async function loadCompression(
     throw new AppError(
       "CONFIG",
       `${verb}: images must be ${shape.join("x")} as ${opened.path} reads them, got ${loaded.train.shape.join("x")}`,
+    );
+  const outputs = inferShapes(opened.model.graph).get(opened.model.graph.output)!;
+  const classes = loaded.train.classes.length;
+  if (outputs.join() !== `${classes}`)
+    throw new AppError(
+      "CONFIG",
+      `${verb}: ${opened.path} must end in one number for each of the ${classes} classes of the images, got ${outputs.join("x")}`,
     );
   requireSameClasses(`${verb}: ${opened.path}`, opened.trainedWith.classes, loaded.train.classes);
   return {

@@ -18,24 +18,28 @@ export function registerEvaluate(program: Command): void {
     .option("--threads <n>", "threads of ONNX Runtime", count, 2)
     .addHelpText("after", examples(["evaluate runs/shoes --data fashion-mnist", "evaluate model.onnx --data images:photos --json"]))
     .action(async (target: string, flags: EvaluateFlags) => {
-      const [{ loadData }, { createSession }, { evaluateOnnx }, { modelPath, requireSameClasses, trainedWith }] = await Promise.all([
-        import("../data/load.ts"),
-        import("../onnx/session.ts"),
-        import("../run/deploy.ts"),
-        import("../run/model-file.ts"),
-      ]);
+      const [{ loadData }, { createSession }, { evaluateOnnx }, { modelPath, requireSameClasses, trainedWith }, { imageShapeOf }] =
+        await Promise.all([
+          import("../data/load.ts"),
+          import("../onnx/session.ts"),
+          import("../run/deploy.ts"),
+          import("../run/model-file.ts"),
+          import("../run/feed.ts"),
+        ]);
       const path = modelPath(target);
       const session = await createSession(path, { threads: flags.threads });
-      const [, , height = 0, width = 0] = session.inputShape;
+      const channels = session.inputShape.at(-1) === 1 || session.inputShape[1] === 1 ? 1 : 3;
+      const [, height = 0, width = 0] = imageShapeOf(session, channels);
       const isSquare = height > 0 && height === width;
       const size = flags.size ?? (flags.data.startsWith("images:") && isSquare ? height : undefined);
       const known = trainedWith(path);
       const splitSeed = flags.splitSeed ?? known.splitSeed ?? flags.seed;
       const data = await loadData(flags.data, loadOptions({ ...flags, splitSeed, ...(size === undefined ? {} : { size }) }));
-      if (session.inputShape.slice(1).join() !== data.test.shape.join()) {
+      const wanted = imageShapeOf(session, data.test.shape[0]);
+      if (wanted.some((n, i) => n > 0 && n !== data.test.shape[i])) {
         throw new AppError(
           "CONFIG",
-          `evaluate: images must be ${session.inputShape.slice(1).join("x")} as ${path} reads them, got ${data.test.shape.join("x")}`,
+          `evaluate: images must be ${wanted.map((n) => (n > 0 ? n : "?")).join("x")} as ${path} reads them, got ${data.test.shape.join("x")}`,
         );
       }
       requireSameClasses(`evaluate: ${path}`, known.classes, data.test.classes);

@@ -211,3 +211,16 @@ test("the same model gives the same bytes, with the documented names", async () 
   expect([session.inputName, session.outputName, session.inputShape]).toEqual(["input", "logits", [-1, 3, 32, 32]]);
   await session.close();
 });
+
+test("a node that is called as a weight or as the output is, does not make a file with one name for two things", async () => {
+  const b = createBuilder({ name: "names", input: [4, 6, 6] });
+  const first = b.conv(b.input, { name: "logits", outChannels: 4, kernel: 1 });
+  const second = b.conv(first, { name: "twice", outChannels: 4, kernel: 1 });
+  const built = b.build(b.activation(second, "relu", "end"));
+  const nodes = built.nodes.map((node) => (node.op === "conv" ? { ...node, params: { weight: node.name } } : node) as Node);
+  const rng = createRng(9);
+  await expectSame(
+    { ...built, nodes },
+    new Float32Array(2 * 144).map(() => rng.normal()),
+  );
+});

@@ -6,6 +6,7 @@ import type { Model, SampleShape, Weights } from "../graph/types.ts";
 import { type Emitter, floatTensor, ints, intTensor, onnxRules } from "./nodes.ts";
 import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
 import { storeWeights } from "./stored-weights.ts";
+import { withUniqueNames } from "./unique-names.ts";
 
 export interface ExportOptions {
   /** Fixed batch size, or any (default). */
@@ -36,7 +37,7 @@ function valueInfo(name: string, shape: SampleShape, batch: number | "dynamic"):
  */
 export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Array {
   const { batch = "dynamic", metadata = {}, fold = true, sparse = false, quantized = new Map() } = options;
-  const deployed = fold ? foldBatchNorm(model) : { ...model, scaled: new Map() };
+  const deployed = withUniqueNames(fold ? foldBatchNorm(model) : { ...model, scaled: new Map() }, OUTPUT_NAME);
   const { graph, weights } = deployed;
   const shapes = inferShapes(graph);
   const stored = storeWeights(deployed, { sparse, quantized });

@@ -43,6 +43,9 @@ export function boundedCount(
   if (rounding.isStrict) {
     const least = fewest(size, rounding);
     while (count > least && at(count) > budget) count = Math.max(least, roundedDown(count, rounding.step));
+    // where both sides of a layer shrink together the cost is no straight line: what it leaves unused is given back
+    const wanted = roundedCount(size, Math.max(action, rounding.lowest), rounding.step);
+    while (count + rounding.step <= wanted && at(count + rounding.step) <= budget) count += rounding.step;
   }
   return count;
 }

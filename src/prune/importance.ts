@@ -29,8 +29,26 @@ export function rankAtoms({ graph, weights }: Model, { atomsOf }: Coupling, grou
     for (const value of own) total += value;
     if (total > 0) for (let i = 0; i < own.length; i++) importance[i]! += (own[i]! * own.length) / total;
   }
+  const order = [...group.atoms.keys()].sort((a, b) => importance[b]! - importance[a]! || a - b);
+  const indispensable = firstOfEveryValue(order, position, atomsOf);
   return Int32Array.from(
-    [...group.atoms.keys()].sort((a, b) => importance[b]! - importance[a]! || a - b),
+    [...order.filter((i) => indispensable.has(i)), ...order.filter((i) => !indispensable.has(i))],
     (i) => group.atoms[i]!,
   );
+}
+
+/** The most important atom of each value that this group alone makes up, a slice of its channels for example: without it nothing of the value would be left. */
+function firstOfEveryValue(
+  order: readonly number[],
+  position: ReadonlyMap<number, number>,
+  atomsOf: Coupling["atomsOf"],
+): ReadonlySet<number> {
+  const rank = new Map(order.map((i, r) => [i, r]));
+  const first = new Set<number>();
+  for (const atoms of atomsOf.values()) {
+    const own = Array.from(new Set(atoms), (atom) => position.get(atom));
+    if (own.some((i) => i === undefined)) continue;
+    first.add((own as number[]).reduce((best, i) => (rank.get(i)! < rank.get(best)! ? i : best)));
+  }
+  return first;
 }

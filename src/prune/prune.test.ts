@@ -59,8 +59,23 @@ describe("the action bound", () => {
       const eager = createEnvironment(options).play(() => 1).decisions;
       expect(cost(eager)).toBeGreaterThan(0.9 * budget);
       for (const rule of RULES)
-        expect(cost(rulePolicy(rule, groupSizes(prunable), cost, budget, options.rounding))).toBeLessThanOrEqual(budget);
+        expect(cost(rulePolicy(rule, groupSizes(prunable), cost, budget, options.rounding)!)).toBeLessThanOrEqual(budget);
     }
+  });
+
+  test("random policies use the budget, rules that cannot meet it say so, and a free actor uses all of it on residual streams", () => {
+    const prunable = analyse(buildNetwork("resnet-20", small));
+    const [cost, sizes] = [macsCost(prunable), groupSizes(prunable)];
+    const budget = 0.5 * cost(sizes);
+    const rng = createRng(3);
+    for (let i = 0; i < 20; i++) {
+      const share = cost(randomPolicy({ prunable, cost, budget, rounding: strict }, rng)) / budget;
+      expect(share).toBeLessThanOrEqual(1);
+      expect(share).toBeGreaterThan(0.95);
+    }
+    expect(rulePolicy("deep", sizes, cost, 0.05 * cost(sizes), strict)).toBeNull();
+    const eager = createEnvironment({ prunable, cost, budget, rounding: strict }).play(() => 1).decisions;
+    expect(cost(eager)).toBeGreaterThan(0.97 * budget);
   });
 
   test("rounds channels as published", () => {
@@ -188,7 +203,7 @@ describe("the search", () => {
     const best = await searchPolicy({ ...options, episodes: 150, evaluate: accuracy });
     expect(cost(best!.decisions)).toBeLessThanOrEqual(bounds.budget);
     for (const rule of RULES)
-      expect(best!.accuracy).toBeGreaterThan(accuracy(rulePolicy(rule, sizes, cost, bounds.budget, bounds.rounding)));
+      expect(best!.accuracy).toBeGreaterThan(accuracy(rulePolicy(rule, sizes, cost, bounds.budget, bounds.rounding)!));
   });
 
   test("asks for each policy once, and repeats itself from known accuracies without asking", async () => {

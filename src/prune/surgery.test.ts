@@ -14,6 +14,7 @@ import { createScope, fromArray } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
 import { traceChannels } from "./coupling.ts";
 import { channelGroups } from "./groups.ts";
+import { rankAtoms } from "./importance.ts";
 import { removeChannels } from "./surgery.ts";
 
 const BATCH = 2;
@@ -200,4 +201,25 @@ describe("groups", () => {
     expect(() => inferShapes(smaller.graph)).not.toThrow();
     expect(exportWeights(createParameters(paramSpecs(smaller.graph), createRng(1))).size).toBe(smaller.weights.size);
   });
+});
+
+test("few channels left are spread over the slices of a split, so that something of each remains", () => {
+  const b = createBuilder({ name: "split", input: [3, 8, 8] });
+  const x = b.convBn(b.input, { name: "a", outChannels: 12, kernel: 3, activation: "relu" });
+  const halves = [0, 6].map((start, i) => {
+    const slice = b.append("sliceChannels", `slice${i}`, [x], { start, count: 6 });
+    return b.conv(slice, { name: `depthwise${i}`, outChannels: 6, kernel: 3, groups: 6 });
+  });
+  const graph = b.build(b.conv(b.concat(halves, "joined"), { name: "b", outChannels: 4, kernel: 1 }));
+  // the second half matters least throughout
+  const weights = new Map(randomWeights(graph, 1));
+  const weight = weights.get("b.weight")!;
+  weights.set("b.weight", { ...weight, data: weight.data.map((v, i) => (i % 12 < 6 ? v : 0.01 * v)) });
+  const coupling = traceChannels(graph);
+  const group = channelGroups(graph, coupling).find(({ reason }) => reason === null)!;
+  const kept = rankAtoms({ graph, weights }, coupling, group).subarray(0, 2);
+  const removed = new Set(group.atoms.filter((atom) => !kept.includes(atom)));
+  const smaller = removeChannels({ graph, weights }, removed, coupling);
+  expect(inferShapes(smaller.graph).get("slice1")![0]).toBe(1);
+  expect(compute(smaller).every(Number.isFinite)).toBe(true);
 });

@@ -26,7 +26,7 @@ export interface Card {
   readonly input: {
     readonly name: string;
     readonly shape: readonly number[];
-    readonly layout: "NCHW";
+    readonly layout: "NCHW" | "NHWC";
     readonly mean: readonly number[];
     readonly std: readonly number[];
   };
@@ -72,6 +72,12 @@ const FLOAT_BITS = 32;
 const product = (bits: { weightBits: number; activationBits: number } | undefined): number =>
   bits ? bits.weightBits * bits.activationBits : FLOAT_BITS ** 2;
 
+/** The image in the order that the file has it. */
+function fileShape({ input: { shape, layout } }: Graph): readonly number[] {
+  const [c, ...pixels] = shape;
+  return layout === "NHWC" ? [...pixels, c!] : shape;
+}
+
 function packageVersion(name: string): string {
   const require = createRequire(import.meta.url);
   return (require(name) as { version: string }).version;
@@ -86,7 +92,12 @@ export function createCard(graph: Graph, data: DataSplits, facts: CardFacts, pre
   return {
     model: "model.onnx",
     network: graph.name,
-    input: { name: graph.input.name, shape: ["N", ...graph.input.shape] as unknown as number[], layout: "NCHW", ...data.normalisation },
+    input: {
+      name: graph.input.name,
+      shape: ["N", ...fileShape(graph)] as unknown as number[],
+      layout: graph.input.layout ?? "NCHW",
+      ...data.normalisation,
+    },
     classes: data.train.classes,
     ...facts,
     macs,

@@ -16,6 +16,7 @@ import { createScope, fromArray } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import { type Card, type Constraint, createCard } from "./card.ts";
+import { batchOf, runImages } from "./feed.ts";
 import type { RunFolder } from "./folder.ts";
 
 /** Logits of an exported file may differ from the engine's by this much, relative to the largest logit when that is above 1. */
@@ -39,9 +40,8 @@ const largestOf = (row: Float32Array): number => row.indexOf(Math.max(...row));
 /** Share of images that the file classifies as labelled. */
 export async function evaluateOnnx(session: OnnxSession, set: ImageSet, normalisation: Normalisation): Promise<number> {
   let correct = 0;
-  const fixed = session.inputShape[0] ?? -1;
-  for (const batch of batches(set, inOrder(set, normalisation, fixed > 0 ? fixed : 250))) {
-    const logits = await session.run(batch.x, [batch.size, ...set.shape]);
+  for (const batch of batches(set, inOrder(set, normalisation, batchOf(session, 250)))) {
+    const logits = await runImages(session, batch.x, batch.size, set.shape);
     const classes = logits.length / batch.size;
     if (classes !== set.classes.length)
       throw new AppError(
@@ -70,7 +70,7 @@ export async function compareOutputs(
     using _scope = createScope();
     const shape = [batch.size, ...set.shape];
     const ours = toArray(run(graph, params, fromArray(shape, batch.x), { tape: null, mode: "eval" }));
-    const theirs = await session.run(batch.x, shape);
+    const theirs = await runImages(session, batch.x, batch.size, set.shape);
     for (let i = 0; i < ours.length; i++) {
       difference = Math.max(difference, Math.abs(ours[i]! - theirs[i]!));
       largest = Math.max(largest, Math.abs(ours[i]!));

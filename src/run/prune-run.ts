@@ -163,7 +163,17 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const budget = await budgetOf(options, prunable, model, step);
   const sizes = groupSizes(prunable);
   const bounds = { prunable, cost: budget?.cost ?? macsCost(prunable), budget: budget?.limit ?? Number.POSITIVE_INFINITY, rounding };
-  if (budget) requireReachable(budget, cheapest(bounds));
+  if (budget) {
+    requireReachable(budget, cheapest(bounds));
+    const whole = budget.cost(sizes);
+    if (budget.limit >= whole) {
+      const [least, most] = [budget.limit, whole].map((value) => formatPruneCost(budget.kind, value));
+      throw new AppError(
+        "CONFIG",
+        `prune: the limit must be below what ${source} has now, ${most}, got ${least} — nothing needs to be removed`,
+      );
+    }
+  }
   const [macs, paramsOf] = [macsCost(prunable), sumOverLayers(prunable.layers, layerParams)];
 
   const folder = openRunFolder(dir, config, clock);
@@ -238,7 +248,11 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
 
   const policies: { name: PolicyResult["name"]; kept: readonly number[] }[] = [{ name: "amc", kept: chosen }];
   if (options.baselines && budget && !signal?.aborted) {
-    for (const rule of RULES) policies.push({ name: rule, kept: rulePolicy(rule, sizes, budget.cost, budget.limit, rounding) });
+    for (const rule of RULES) {
+      const kept = rulePolicy(rule, sizes, budget.cost, budget.limit, rounding);
+      if (kept) policies.push({ name: rule, kept });
+      else onNote(`${rule}: this rule cannot meet the limit`);
+    }
     const rng = createRng(recipe.seed).fork("random policies");
     const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(bounds, rng)).map((kept) => ({ kept, accuracy: score(kept) }));
     policies.push({ name: "random", kept: drawn.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).kept });

@@ -95,7 +95,11 @@ function ordered(nodes: readonly OnnxNode[], given: ReadonlySet<string>, path: s
       sources.add(source);
     }
     waiting.set(node, sources.size);
-    for (const source of sources) readers.set(source, [...(readers.get(source) ?? []), node]);
+    for (const source of sources) {
+      const known = readers.get(source);
+      if (known) known.push(node);
+      else readers.set(source, [node]);
+    }
   }
   const ready = nodes.filter((node) => waiting.get(node) === 0);
   for (let at = 0; at < ready.length; at++) {

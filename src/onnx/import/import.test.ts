@@ -1,5 +1,5 @@
 /** @file Files that are damaged, hostile, or use more than Fettle can compute. */
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -180,4 +180,34 @@ describe("fuzzing", () => {
     );
     await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), survives), { numRuns: 300 });
   });
+});
+
+describe("attributes that no window can have", () => {
+  const attribute = (name: string, values: number[]) => ({ name, ints: values });
+  test.each([
+    [[attribute("strides", [0, 0])], /strides \[0,0\]/],
+    [[attribute("strides", [1])], /strides \[1\]/],
+    [[attribute("dilations", [1, -1])], /dilations \[1,-1\]/],
+    [[{ name: "group", i: -2 }], /-2 groups of 4 channels for an input of 4/],
+    [[{ name: "group", i: 2 }], /2 groups of 4 channels for an input of 4/],
+  ])("%j are not counted as if they could", async (attributes, reason) => {
+    const { graph } = await importOnnx(onnxFile({ nodes: [{ ...conv, attributes }], floats: weight }), "m.onnx");
+    expect(opaqueNodes(graph)[0]!.reason).toMatch(reason);
+    expect(inspectGraph(graph).macs).toBe(0);
+  });
+});
+
+test("external data must be a file in the model's folder", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "fettle-external-"));
+  mkdirSync(join(dir, "model", "folder"), { recursive: true });
+  writeFileSync(join(dir, "secret.bin"), new Uint8Array(576));
+  symlinkSync(join(dir, "secret.bin"), join(dir, "model", "link.bin"));
+  const file = (location: string) =>
+    changed(onnxFile({ nodes: [conv], floats: weight }), (model) => {
+      const { initializer } = (model as unknown as { graph: { initializer: Record<string, unknown>[] } }).graph;
+      Object.assign(initializer[0]!, { rawData: undefined, dataLocation: 1, externalData: [{ key: "location", value: location }] });
+    });
+  const path = join(dir, "model", "m.onnx");
+  await expect(importOnnx(file("folder"), path)).rejects.toThrow(/external data of "w" must be readable, got folder is not a file/);
+  await expect(importOnnx(file("link.bin"), path)).rejects.toThrow(/got link\.bin leads out of the model's folder/);
 });

@@ -7,6 +7,13 @@ export type Rule = (call: Call) => Value | readonly Value[];
 
 export const pair = (values: readonly number[]): Pair => [values[0]!, values[1]!];
 
+/** Height and width of a window's attribute. @throws Unsupported unless both are whole numbers from 1 */
+function positivePair(call: Call, name: string, fallback: readonly number[]): Pair {
+  const values = call.ints(name, fallback);
+  require(values.length === 2 && values.every((n) => Number.isInteger(n) && n >= 1 && n < 2 ** 31), `${name} [${values}]`);
+  return pair(values);
+}
+
 /** Input 0 as a plain image. */
 export function image(call: Call): { readonly name: string; readonly shape: SampleShape } {
   const x = call.plain(call.value(0));
@@ -40,12 +47,14 @@ const conv: Rule = (call) => {
   require(dims.length === 4, `a weight with ${dims.length} axes instead of 4`);
   const [outChannels, , kh, kw] = dims as [number, number, number, number];
   const kernel: Pair = [kh, kw];
-  const stride = pair(call.ints("strides", [1, 1]));
-  const dilation = pair(call.ints("dilations", [1, 1]));
+  const stride = positivePair(call, "strides", [1, 1]);
+  const dilation = positivePair(call, "dilations", [1, 1]);
+  const groups = call.int("group", 1);
+  require(groups >= 1 && dims[1]! * groups === x.shape[0], `${groups} groups of ${dims[1]} channels for an input of ${x.shape[0]}`);
   const hasBias = call.has(2);
   const params = { weight: call.weight(1, dims), ...(hasBias ? { bias: call.weight(2, [outChannels]) } : {}) };
   const padding = paddingOf(call, x.shape, kernel, stride, dilation);
-  return call.emit("conv", [x.name], { outChannels, kernel, stride, padding, dilation, groups: call.int("group", 1), hasBias }, { params });
+  return call.emit("conv", [x.name], { outChannels, kernel, stride, padding, dilation, groups, hasBias }, { params });
 };
 
 const batchNorm: Rule = (call) => {
@@ -64,8 +73,8 @@ const batchNorm: Rule = (call) => {
 
 /** A window's attributes; `ceil_mode` becomes padding at the end. */
 function poolAttrs(call: Call, shape: SampleShape): OpAttrs["maxPool"] & { readonly extra: Pair } {
-  const kernel = pair(call.ints("kernel_shape", []));
-  const stride = pair(call.ints("strides", [1, 1]));
+  const kernel = positivePair(call, "kernel_shape", []);
+  const stride = positivePair(call, "strides", [1, 1]);
   require(call.ints("dilations", [1, 1]).every((n) => n === 1), "a dilated pooling window");
   const padding = paddingOf(call, shape, kernel, stride, [1, 1]);
   const extraOf = (size: number, before: number, after: number, axis: 0 | 1) => {

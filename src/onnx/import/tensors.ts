@@ -1,6 +1,6 @@
 /** @file Constants of an ONNX file, inline or in files beside it, as numbers. */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { dirname, isAbsolute, normalize, resolve, sep } from "node:path";
+import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+import { dirname, isAbsolute, normalize, relative, resolve, sep } from "node:path";
 import { AppError } from "../../errors.ts";
 
 /** TensorProto as decoded; lists may be absent. */
@@ -77,7 +77,11 @@ function readExternal(tensor: TensorMessage, modelPath: string, expected: number
   if (length !== expected) throw new AppError("ONNX", `${where} must have ${expected} bytes, got ${length}`);
   let file: number;
   try {
-    file = openSync(path, "r");
+    const real = realpathSync(path);
+    const folder = realpathSync(dirname(modelPath));
+    if (!statSync(real).isFile()) throw new Error(`${location} is not a file`);
+    if (relative(folder, real).startsWith("..")) throw new Error(`${location} leads out of the model's folder`);
+    file = openSync(real, "r");
   } catch (error) {
     throw new AppError("ONNX", `${where} must be readable, got ${(error as Error).message}`, { cause: error });
   }
