@@ -102,12 +102,12 @@ describe("idx", () => {
 describe("cifar10", () => {
   test("loads five batches, with the published class names or those of batches.meta.txt", async () => {
     await using dir = await temporaryDirectory();
-    await writeCifar(dir.path, [3, 1, 4, 1, 5, 9, 2, 6]);
+    await writeCifar(dir.path, [3, 1, 4, 1, 5, 9, 2, 6, 0, 7, 8]);
     const { train, validation, test: testSet } = await loadData(`cifar10:${dir.path}`, { validationRatio: 0 });
-    expect([train.count, validation.count, testSet.count]).toEqual([40, 0, 8]);
+    expect([train.count, validation.count, testSet.count]).toEqual([55, 0, 11]);
     expect(train.shape).toEqual([3, 32, 32]);
     expect(train.classes[9]).toBe("truck");
-    expect([...testSet.labels]).toEqual([3, 1, 4, 1, 5, 9, 2, 6]);
+    expect([...testSet.labels]).toEqual([3, 1, 4, 1, 5, 9, 2, 6, 0, 7, 8]);
     expect([0, 1023, 1024, 2048, 3071, 3072].map((i) => testSet.images[i])).toEqual([3, 3, 4, 5, 5, 1]);
     const names = [..."abcdefghij"];
     await write(join(dir.path, "batches.meta.txt"), `${names.join("\n")}\n\n`);
@@ -121,6 +121,9 @@ describe("cifar10", () => {
       "DATA data DIR/none: must be a directory, got nothing there — give the directory that holds data_batch_1.bin",
     );
     await writeCifar(dir.path, [0, 1, 2]);
+    expect(await faultOf(spec, dir.path)).toBe(
+      'DATA data cifar10:DIR: each of 10 classes must have at least 1 training image, got none of "cat" and 6 more',
+    );
     await rm(join(dir.path, "data_batch_4.bin"));
     expect(await faultOf(spec, dir.path)).toBe(
       "DATA data DIR/data_batch_4.bin: must be a readable file, got nothing there — fetch CIFAR-10's binary version",

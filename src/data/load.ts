@@ -87,6 +87,17 @@ function requireTwoClasses(spec: string, labels: Int32Array, classes: readonly s
   throw new AppError("DATA", `data ${spec}: training images must be of at least 2 classes, got only ${found}`);
 }
 
+/** @throws AppError DATA naming a class that no image shows: a label that is wrong makes classes that do not exist */
+function requireEveryClass(spec: string, labels: Int32Array, classes: readonly string[]): void {
+  const present = new Set(labels);
+  const missing = classes.filter((_, label) => !present.has(label));
+  if (missing.length === 0) return;
+  throw new AppError(
+    "DATA",
+    `data ${spec}: each of ${classes.length} classes must have at least 1 training image, got none of "${missing[0]}"${missing.length > 1 ? ` and ${missing.length - 1} more` : ""}`,
+  );
+}
+
 function requireImages(spec: string, split: string, count: number, advice: string): void {
   if (count > 0) return;
   throw new AppError("DATA", `data ${spec}: the ${split} split must hold at least 1 image, got 0 — ${advice}`);
@@ -111,6 +122,8 @@ export async function loadData(spec: string, options: LoadOptions = {}): Promise
   const rng = createRng(seed).fork("data");
   const sources = await format.open(directory, size ?? null);
   let { train, validation, test } = sources;
+  requireTwoClasses(spec, train.labels, train.classes);
+  requireEveryClass(spec, train.labels, train.classes);
   if (test === null) {
     const [rest, part] = stratifiedSplit(train.labels, testRatio, rng.fork("test"));
     [train, test] = [narrow(train, rest), narrow(train, part)];
@@ -120,7 +133,6 @@ export async function loadData(spec: string, options: LoadOptions = {}): Promise
     [train, validation] = [narrow(train, rest), narrow(train, part)];
     if (validationRatio > 0) requireImages(spec, "validation", part.length, "add images or raise validationRatio");
   }
-  requireTwoClasses(spec, train.labels, train.classes);
   requireImages(spec, "test", test.labels.length, "add images or raise testRatio");
   if (limit !== undefined) train = narrow(train, stratifiedSample(train.labels, limit, rng.fork("limit")));
 

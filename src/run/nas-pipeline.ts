@@ -15,7 +15,7 @@ import type { Card, Constraint, Obtained } from "./card.ts";
 import type { DeployOptions } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
 import { type BudgetKind, collectCosts, findNetwork, formatCost, type NasOptions, referenceCost, requireFeasible } from "./nas-run.ts";
-import { trainNetwork } from "./train-run.ts";
+import { requireBatch, trainNetwork } from "./train-run.ts";
 
 export interface NasPipelineOptions {
   readonly data: DataSplits;
@@ -62,6 +62,7 @@ function constraintOf(kind: BudgetKind, limit: number, predicted: number, isMeas
 /** @throws AppError INFEASIBLE before any training when no network of the space meets the budget */
 export async function runNas(options: NasPipelineOptions): Promise<NasPipelineResult> {
   const { data, space, device, budget, recipe, dir, config, threads, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
+  requireBatch(data, Math.max(recipe.batchSize, options.search.batchSize));
   if ("prepare" in device && budget.kind === "latency") {
     const { fixed, choices } = costGraphs(space);
     await device.prepare([...fixed, ...choices.flat().filter((graph) => graph !== null)]);

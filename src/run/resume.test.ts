@@ -27,7 +27,9 @@ test("a folder that holds a run is not written over unless asked to, and then no
   const used = mkdtempSync(join(tmpdir(), "fettle-used-"));
   claimFolder(used);
   claimFolder(join(used, "new"));
-  for (const file of ["config.json", "checkpoint.safetensors", "events.jsonl"]) writeFileSync(join(used, file), "{}");
+  writeFileSync(join(used, "config.json"), "{}");
+  claimFolder(used); // nothing was worked for yet
+  for (const file of ["checkpoint.safetensors", "events.jsonl"]) writeFileSync(join(used, file), "{}");
   expect(() => claimFolder(used)).toThrow(
     /run: .* must be a new folder, got one that holds a run — choose another with --out, or give --overwrite/,
   );

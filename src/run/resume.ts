@@ -19,6 +19,8 @@ const AFTER_THE_SEARCH = [
   "out",
 ] as const;
 
+/** What a run has worked for. */
+const RESULTS = ["model.onnx", "weights.safetensors", "checkpoint.safetensors", "episodes.jsonl", "policy.json"] as const;
 /** Files of a run that another run in the same folder must not go on with. */
 const OF_ONE_RUN = ["checkpoint.safetensors", "episodes.jsonl", "events.jsonl", "policies.json", "quantized.onnx"] as const;
 
@@ -27,7 +29,7 @@ const OF_ONE_RUN = ["checkpoint.safetensors", "episodes.jsonl", "events.jsonl", 
  * @throws AppError CONFIG when it holds a run and may not be overwritten
  */
 export function claimFolder(dir: string, { overwrite = false }: { readonly overwrite?: boolean } = {}): void {
-  const isTaken = ["config.json", "model.onnx"].some((file) => existsSync(join(dir, file)));
+  const isTaken = RESULTS.some((file) => existsSync(join(dir, file)));
   if (isTaken && !overwrite)
     throw new AppError(
       "CONFIG",

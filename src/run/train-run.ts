@@ -42,6 +42,15 @@ export const WEIGHTS = "weights.safetensors";
 const TEST_IMAGES_IN_A_HURRY = 500;
 const CHECKPOINT = "checkpoint.safetensors";
 
+/** @throws AppError DATA when the training images do not fill one batch */
+export function requireBatch({ name, train }: DataSplits, batchSize: number): void {
+  if (train.count >= batchSize) return;
+  throw new AppError(
+    "DATA",
+    `data ${name}: training images must fill at least one batch of ${batchSize}, got ${train.count} — use a smaller --batch or more images`,
+  );
+}
+
 /** The graph and weights that a run saved. @throws AppError STORE when the folder holds none */
 export function loadRun(dir: string): { readonly graph: Graph; readonly params: ParameterStore } {
   const { tensors, metadata } = readCheckpoint(`${dir}/${WEIGHTS}`);
@@ -57,6 +66,7 @@ export async function trainNetwork(options: TrainRunOptions): Promise<TrainRunRe
   const { net, data, recipe, dir, config, teacherDir, signal, onStep, onEpoch, threads = 1, constraints } = options;
   const graph = typeof net === "string" ? buildNetwork(net, { input: data.train.shape, classes: data.train.classes.length }) : net;
   const teacher = teacherDir === undefined ? null : loadRun(teacherDir);
+  requireBatch(data, recipe.batchSize);
   const folder = openRunFolder(dir, config);
   using params = createParameters(paramSpecs(graph), createRng(recipe.seed).fork("weights"));
   const { reports, isCancelled } = await trainByRecipe({

@@ -1,5 +1,5 @@
 /** @file Writing files so that nothing is lost. */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { AppError } from "../errors.ts";
 
@@ -24,7 +24,20 @@ export function ensureDir(path: string): void {
   try {
     mkdirSync(path, { recursive: true });
   } catch (error) {
-    throw storeError(path, error);
+    throw storeError(path, mkdirCause(path, error));
+  }
+}
+
+/** Making folders at one go hides why it failed behind ENOENT: making one tells. */
+function mkdirCause(path: string, error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT") return error;
+  let first = path;
+  while (!existsSync(dirname(first)) && dirname(first) !== first) first = dirname(first);
+  try {
+    mkdirSync(first);
+    return error;
+  } catch (cause) {
+    return cause;
   }
 }
 
