@@ -12,7 +12,7 @@ export interface PackedWeight {
   /** Put before the names of what it is made of: short, since a small file is mostly names. */
   readonly prefix: string;
   readonly quantized: QuantizedWeight;
-  /** Whether the layer reads quantised activations: then its weights stay integers, for kernels of integers. */
+  /** Whether the layer computes on 8-bit integers: then its weights stay integers, for kernels of integers. */
   readonly isInteger: boolean;
 }
 

@@ -30,10 +30,13 @@ function rescaled(quantized: QuantizedWeight, factor: ArrayLike<number> | undefi
   return { ...quantized, scale: scale.map(Math.abs), codes: codes.map((code, i) => (scale[Math.floor(i / size)]! < 0 ? -code : code)) };
 }
 
-/** Step of the activations that a layer reads; null when they are numbers. */
+/** Bits that kernels of integers take. With fewer, a bias in steps of the products would be rounded by as much as it is large. */
+const INTEGER_BITS = 8;
+
+/** Step of the 8-bit activations that a layer reads; null when they are numbers or have fewer bits. */
 function inputStep({ graph, weights }: FoldedModel, layer: LayerNode): number | null {
   const producer = graph.nodes.find(({ name }) => name === layer.inputs[0]);
-  if (producer?.op !== "quantize") return null;
+  if (producer?.op !== "quantize" || producer.attrs.bits !== INTEGER_BITS) return null;
   return usedRange(weights.get(producer.params.range!)!.data) / codeBounds(producer.attrs).max;
 }
 
@@ -72,7 +75,7 @@ export function storeWeights(model: FoldedModel, { sparse, quantized }: StorageO
     const name = node.params.weight!;
     const codes = stored.has(name) ? null : codesOf(name);
     if (!codes) return;
-    const step = codes.codebook ? null : inputStep(model, node);
+    const step = codes.codebook || codes.bits !== INTEGER_BITS ? null : inputStep(model, node);
     packed.push({ name, prefix: `w${packed.length}`, quantized: codes, isInteger: step !== null });
     stored.add(name);
     const bias = node.params.bias;
