@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
+import { withLogits } from "../graph/ending.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { CompressionOptions } from "../run/compression-steps.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -39,7 +40,7 @@ export function withCompression(command: Command, { folder, epochs, episodes, wa
     .option("--warmup <n>", "episodes of random actions first", number({ min: 0, integer: true }), warmup)
     .option("--no-distillation", "fine-tune on the labels alone, not on the original's outputs")
     .option("--baselines", "also what simple rules give within the limit, for comparison")
-    .option("--resume", "go on with the search in --out")
+    .option("--resume", "go on with the run in --out")
     .option("--input <CxHxW>", "input where the file leaves it open", imageShape)
     .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
     .option("--std <list>", "deviations that it was divided by", numbers);
@@ -66,9 +67,10 @@ export async function loadCompression(
   { signal, protect }: CommandContext,
   resolved: Readonly<Record<string, unknown>> & { readonly recipe: Recipe },
 ): Promise<{ common: CompressionOptions; bar: ReturnType<typeof createProgressBar> } | null> {
-  const [{ openModel, requireSameClasses }, { loadData }, { claimFolder }] = await Promise.all([
+  const [{ modelFingerprint, openModel, requireSameClasses }, { loadData }, { fingerprint }, { claimFolder }] = await Promise.all([
     import("../run/model-file.ts"),
     import("../data/load.ts"),
+    import("../data/image-set.ts"),
     import("../run/resume.ts"),
   ]);
   const given = givenNormalisation(verb, flags);
@@ -91,7 +93,8 @@ export async function loadCompression(
       "CONFIG",
       `${verb}: images must be ${shape.join("x")} as ${opened.path} reads them, got ${loaded.train.shape.join("x")}`,
     );
-  const outputs = inferShapes(opened.model.graph).get(opened.model.graph.output)!;
+  const logits = withLogits(opened.model.graph);
+  const outputs = inferShapes(logits).get(logits.output)!;
   const classes = loaded.train.classes.length;
   if (outputs.join() !== `${classes}`)
     throw new AppError(
@@ -110,7 +113,12 @@ export async function loadCompression(
       recipe: resolved.recipe,
       distillation: flags.distillation,
       dir: flags.out,
-      config,
+      config: {
+        ...config,
+        modelSha256: modelFingerprint(opened.model),
+        imagesSha256: [loaded.train, loaded.validation, loaded.test].map(fingerprint),
+      },
+      ...(flags.resume ? { resume: true } : {}),
       threads: flags.threads,
       signal,
       onStart: protect,

@@ -37,7 +37,7 @@ export function registerPrune(program: Command, context: CommandContext): void {
     .option("--list-groups", "print which channels stand and fall together, and stop")
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 20M or 50% of the model's")
     .option("--max-params <count>", "limit in parameters, e.g. 100K or 40%")
-    .option("--max-size <bytes>", "limit of the weights' size, e.g. 500KB or 40%")
+    .option("--max-size <bytes>", "limit of the file's size, e.g. 500KB or 40%")
     .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 50%")
     .option("--max-energy <energy>", "limit per image on a simulated device, e.g. 1mJ or 50%")
     .addOption(
@@ -137,7 +137,6 @@ async function prune(target: string, flags: PruneFlags, context: CommandContext)
         step,
         lowest: flags.lowest,
         baselines: flags.baselines === true,
-        ...(flags.resume ? { resume: true } : {}),
       });
   bar.stop();
   if (result.isCancelled || result.constraint?.isMet === false) process.exitCode = 4;
@@ -160,14 +159,15 @@ function showSparse({ card, original, rounds, constraint }: SparseResult): void 
   print(`test accuracy ${formatPercent(card.accuracy.test)}, the original ${formatPercent(original.test)}`);
 }
 
-function showChannels({ card, original, policies, constraint, latencyMs }: PruneResult): void {
+function showChannels({ card, original, policies, chosen, constraint, latencyMs }: PruneResult): void {
   const rows = policies.map(({ name, macs, params, validation, test, tuned }) => [
     name,
     formatCount(macs),
     formatCount(params),
     formatPercent(validation),
     formatPercent(test),
-    tuned === null ? "-" : formatPercent(tuned),
+    tuned === null ? "-" : formatPercent(tuned.validation),
+    tuned === null ? "-" : formatPercent(tuned.test),
   ]);
   const whole = [
     "original",
@@ -176,8 +176,10 @@ function showChannels({ card, original, policies, constraint, latencyMs }: Prune
     formatPercent(original.validation),
     formatPercent(original.test),
     "-",
+    "-",
   ];
-  print(table(["policy", "MACs", "parameters", "validation", "test", "fine-tuned"], [whole, ...rows]));
+  print(table(["policy", "MACs", "parameters", "validation", "test", "fine-tuned: validation", "test"], [whole, ...rows]));
+  if (chosen !== "amc") print(`\nkept     ${chosen}: the best on validation images after fine-tuning`);
   if (constraint) showConstraint(constraint);
   print(
     `measured ${formatMs(latencyMs.pruned)} on cpu, the original ${formatMs(latencyMs.original)}; test accuracy ${formatPercent(card.accuracy.test)}`,

@@ -112,7 +112,6 @@ async function quantize(target: string, flags: QuantizeFlags, context: CommandCo
     calibration: flags.calibration,
     shortTune: { steps: flags.tuneSteps, lr: flags.tuneLr },
     baselines: flags.baselines === true,
-    ...(flags.resume ? { resume: true } : {}),
   });
   bar.stop();
   if (result.isCancelled || !result.constraint.isMet) process.exitCode = 4;
@@ -124,7 +123,7 @@ async function quantize(target: string, flags: QuantizeFlags, context: CommandCo
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
 const oneDigit = (value: number) => value.toFixed(1);
 
-function show({ card, original, policies, constraint, latencyMs, isQuantizedKept }: QuantizeResult): void {
+function show({ card, original, policies, chosen, constraint, latencyMs, isQuantizedKept }: QuantizeResult): void {
   const cost = (value: number) => {
     if (constraint.unit === "ms") return formatMs(value);
     if (constraint.unit === "bytes") return formatBytes(value);
@@ -137,10 +136,13 @@ function show({ card, original, policies, constraint, latencyMs, isQuantizedKept
     cost(own),
     formatPercent(validation),
     formatPercent(test),
-    tuned === null ? "-" : formatPercent(tuned),
+    tuned === null ? "-" : formatPercent(tuned.validation),
+    tuned === null ? "-" : formatPercent(tuned.test),
   ]);
-  const whole = ["float", "32.0", "32.0", "-", formatPercent(original.validation), formatPercent(original.test), "-"];
-  print(table(["policy", "weight bits", "activation bits", constraint.name, "validation", "test", "fine-tuned"], [whole, ...rows]));
+  const whole = ["float", "32.0", "32.0", "-", formatPercent(original.validation), formatPercent(original.test), "-", "-"];
+  const columns = ["policy", "weight bits", "activation bits", constraint.name, "validation", "test", "fine-tuned: validation", "test"];
+  print(table(columns, [whole, ...rows]));
+  if (chosen !== "haq") print(`\nkept     ${chosen}: the best on validation images after training`);
   print(
     `\nlimit    ${constraint.name} ${cost(constraint.limit)}, ${constraint.isMet ? "met" : "MISSED"}: ${cost(constraint.value)} (${constraint.obtained})`,
   );

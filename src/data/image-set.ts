@@ -1,10 +1,21 @@
 /** @file Making image sets and taking parts of them. */
+import { createHash } from "node:crypto";
 import { AppError } from "../errors.ts";
 import type { ImageSet, ImageShape } from "./types.ts";
 
 /** Bytes of one image of `shape`. */
 export function imageSize([channels, height, width]: ImageShape): number {
   return channels * height * width;
+}
+
+/** SHA-256 of shape, classes, labels and pixels, hexadecimal. */
+export function fingerprint({ shape, classes, labels, images }: ImageSet): string {
+  const bytes = (array: Int32Array | Uint8Array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  return createHash("sha256")
+    .update(JSON.stringify([shape, classes]))
+    .update(bytes(labels))
+    .update(bytes(images))
+    .digest("hex");
 }
 
 /** A set of black images with the given labels, backed by shared memory; the caller fills `images`. */

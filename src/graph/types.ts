@@ -106,6 +106,8 @@ export interface Graph {
   readonly nodes: readonly Node[];
   /** Name of the node whose value is the result. */
   readonly output: string;
+  /** What files call the result (default "logits"). */
+  readonly outputName?: string;
 }
 
 /** A weight outside the engine: float32, row-major, in ONNX's layouts (OIHW, [O, I]). */

@@ -70,6 +70,13 @@ test.each(readdirSync(goldens))("PyTorch's %s", async (name) => {
 const ints = (name: string, values: number[]) => ({ name, ints: values });
 const conv = { dims: [4, 4, 3, 3], data: numbers(144) };
 const files: Record<string, TestFile> = {
+  "probabilities as a 1×1 map": {
+    nodes: [
+      { op: "GlobalAveragePool", in: ["x"], out: "p" },
+      { op: "Softmax", in: ["p"], out: "y" },
+    ],
+    opset: 11,
+  },
   "channels last, as TensorFlow's converter writes them": {
     input: ["N", 6, 5, 4],
     floats: { w: { dims: [6, 4, 1, 1], data: numbers(24) }, bias: { dims: [6], data: numbers(6) }, m: { dims: [6, 3], data: numbers(18) } },
@@ -202,6 +209,13 @@ const files: Record<string, TestFile> = {
     ],
   },
 };
+
+test("the exported file gives its result under the name that it had", async () => {
+  const { graph, weights } = await importOnnx(onnxFile({ nodes: [{ op: "Relu", in: ["x"], out: "probabilities" }] }), "m.onnx");
+  const session = await createSession(exportOnnx({ graph, weights }));
+  expect([session.inputName, session.outputName]).toEqual(["x", "probabilities"]);
+  await session.close();
+});
 
 test.each(Object.keys(files))("%s", async (name) => {
   await expectSame(onnxFile(files[name]!));

@@ -24,6 +24,7 @@ export interface ExportOptions {
 export const OPSET = 17;
 /** The format version that opset 17 came with. */
 const IR_VERSION = 8;
+/** What files call the result if the graph does not say. */
 export const OUTPUT_NAME = "logits";
 
 function valueInfo(name: string, shape: SampleShape, batch: number | "dynamic"): ValueInfoProto {
@@ -32,20 +33,20 @@ function valueInfo(name: string, shape: SampleShape, batch: number | "dynamic"):
 }
 
 /**
- * Encodes a model for inference: float32, opset 17, input `graph.input.name` [N, …], output "logits". The same model gives the
+ * Encodes a model for inference: float32, opset 17, input `graph.input.name` [N, …], output `graph.outputName` or "logits". The same model gives the
  * same bytes.
  */
 export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Array {
   const { batch = "dynamic", metadata = {}, fold = true, sparse = false, quantized = new Map() } = options;
-  const deployed = withUniqueNames(fold ? foldBatchNorm(model) : { ...model, scaled: new Map() }, OUTPUT_NAME);
+  const outputName = model.graph.outputName ?? OUTPUT_NAME;
+  const deployed = withUniqueNames(fold ? foldBatchNorm(model) : { ...model, scaled: new Map() }, outputName);
   const { graph, weights } = deployed;
   const shapes = inferShapes(graph);
   const stored = storeWeights(deployed, { sparse, quantized });
   const nodes: NodeProto[] = [...stored.nodes];
   const tensors = new Map<string, TensorProto>(stored.tensors.map((tensor) => [tensor.name, tensor]));
   const isTransposed = graph.input.layout === "NHWC";
-  const rename = (name: string) =>
-    name === graph.output ? OUTPUT_NAME : isTransposed && name === graph.input.name ? `${name}.nchw` : name;
+  const rename = (name: string) => (name === graph.output ? outputName : isTransposed && name === graph.input.name ? `${name}.nchw` : name);
   const emit: Emitter = {
     node: (opType, input, output, attribute = []) =>
       nodes.push({ name: output, opType, input: input.map(rename), output: [rename(output)], attribute: [...attribute] }),
@@ -83,7 +84,7 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
       node: nodes,
       initializer: [...tensors.values()],
       input: [valueInfo(graph.input.name, fileShape, batch)],
-      output: [valueInfo(OUTPUT_NAME, shapes.get(graph.output)!, batch)],
+      output: [valueInfo(outputName, shapes.get(graph.output)!, batch)],
     },
   };
   return modelType.encode(modelType.fromObject(proto)).finish();

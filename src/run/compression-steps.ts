@@ -1,16 +1,20 @@
 /** @file Steps that pruning and quantisation share: calibration images, parameters of a model, fine-tuning, a file with the original's interface. */
+import { existsSync, rmSync } from "node:fs";
 import { batches } from "../data/batches.ts";
 import type { DataSplits } from "../data/types.ts";
+import { withLogits } from "../graph/ending.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { Graph, Model } from "../graph/types.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { unfoldBatchNorm } from "../nn/unfold.ts";
+import { readCheckpoint } from "../train/checkpoint.ts";
 import { evaluate } from "../train/evaluate.ts";
 import type { StepEvent } from "../train/loop.ts";
 import type { WeightMasks } from "../train/mask.ts";
 import { type EpochReport, type Recipe, trainByRecipe } from "../train/recipe.ts";
 import type { Projections } from "../train/shadow.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
+import { ensureDir } from "../util/files.ts";
 import { createProgress, type OnProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
@@ -31,6 +35,8 @@ export interface CompressionOptions {
   readonly distillation: boolean;
   readonly dir: string;
   readonly config: unknown;
+  /** Go on with an interrupted run in `dir`. */
+  readonly resume?: boolean;
   readonly threads: number;
   readonly signal?: AbortSignal;
   /** Called when there is something to save. */
@@ -55,13 +61,6 @@ export function calibrationImages(data: DataSplits, seed: number, count: number)
   return result;
 }
 
-/** The graph up to its logits: probabilities at the end are for users, not for training. */
-export function withoutSoftmax(graph: Graph): Graph {
-  const last = graph.nodes.find(({ name }) => name === graph.output);
-  if (last?.op !== "softmax") return graph;
-  return { ...graph, nodes: graph.nodes.filter((node) => node !== last), output: last.inputs[0]! };
-}
-
 export function withParameters<T>({ graph, weights }: Model, work: (params: ParameterStore) => T): T {
   const params = createParameters(paramSpecs(graph), createRng(0));
   importWeights(params, weights);
@@ -80,15 +79,8 @@ export function withParameters<T>({ graph, weights }: Model, work: (params: Para
 
 /** The model up to its logits, with batch normalisation to fine-tune. */
 export function trainable(model: Model, images: readonly Float32Array[]): Model {
-  const training: Model = { graph: withoutSoftmax(model.graph), weights: model.weights };
+  const training: Model = { graph: withLogits(model.graph), weights: model.weights };
   return withParameters(training, (params) => unfoldBatchNorm(training, params, images));
-}
-
-/** The graph with the probabilities that the original ends in. */
-export function withSoftmaxOf(original: Graph, graph: Graph): Graph {
-  const softmax = original.nodes.find(({ name, op }) => name === original.output && op === "softmax");
-  if (!softmax) return graph;
-  return { ...graph, nodes: [...graph.nodes, { ...softmax, inputs: [graph.output] } as Graph["nodes"][number]], output: softmax.name };
 }
 
 export const accuracyOn = (graph: Graph, params: ParameterStore, data: DataSplits, set: "validation" | "test"): number =>
@@ -99,16 +91,30 @@ export interface FineTuning {
   readonly params: ParameterStore;
   readonly teacher: { readonly graph: Graph; readonly params: ParameterStore };
   readonly name: string;
+  /** What was decided on the way to these weights: a checkpoint of other decisions is not gone on with. */
+  readonly decisions: readonly number[];
   readonly folder: RunFolder;
   readonly masks?: WeightMasks;
   readonly projections?: Projections;
 }
 
-/** Trains the smaller network, by default on the original's outputs as well. */
+const CHECKPOINTS = "checkpoints";
+
+/** Removes what only an interrupted run needs. */
+export const removeCheckpoints = (folder: RunFolder): void => rmSync(folder.path(CHECKPOINTS), { recursive: true, force: true });
+
+/**
+ * Trains the smaller network, by default on the original's outputs as well. Keeps a checkpoint of every epoch; a run that is gone on
+ * with takes it up again.
+ */
 export function fineTune(
-  { data, recipe, distillation, signal, onProgress, clock = systemClock }: CompressionOptions,
-  { graph, params, teacher, name, folder, masks, projections }: FineTuning,
+  { data, recipe, distillation, resume, signal, onProgress, clock = systemClock }: CompressionOptions,
+  { graph, params, teacher, name, decisions, folder, masks, projections }: FineTuning,
 ): Promise<{ readonly isCancelled: boolean }> {
+  ensureDir(folder.path(CHECKPOINTS));
+  const checkpointPath = folder.path(`${CHECKPOINTS}/${name.replaceAll(/[^a-z0-9]+/g, "-")}.safetensors`);
+  const key = JSON.stringify({ decisions, recipe, distillation });
+  const isBegun = resume === true && existsSync(checkpointPath) && readCheckpoint(checkpointPath).metadata.key === key;
   let report: ((done: number, message?: string) => void) | null = null;
   let latest = "";
   const onStep = ({ step, steps }: StepEvent) => {
@@ -124,6 +130,9 @@ export function fineTune(
     params,
     data,
     recipe,
+    checkpointPath,
+    checkpointFacts: { key },
+    ...(isBegun ? { resume: true } : {}),
     ...(distillation ? { teacher } : {}),
     ...(masks ? { masks } : {}),
     ...(projections ? { projections } : {}),

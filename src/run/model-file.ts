@@ -1,4 +1,5 @@
 /** @file Opening what a user calls a model: an ONNX file, or the folder of a run. */
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -65,6 +66,13 @@ export function trainedWith(path: string): TrainedWith {
     throw new AppError("CONFIG", `card: ${card} must describe the model's input and classes, got ${result.error.issues[0]?.message}`);
   const { input, classes, splitSeed } = result.data;
   return { normalisation: input, classes, splitSeed };
+}
+
+/** SHA-256 of graph and weights, hexadecimal. */
+export function modelFingerprint({ graph, weights }: Model): string {
+  const hash = createHash("sha256").update(JSON.stringify(graph));
+  for (const [name, { data }] of weights) hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return hash.digest("hex");
 }
 
 const bitsSchema = z.record(z.string(), z.tuple([z.number(), z.number()]));

@@ -1,20 +1,17 @@
 /** @file The whole way of `fettle prune`: feasibility, search, reconstruction, fine-tuning, deployment, rules of thumb beside it. */
 import { AppError } from "../errors.ts";
+import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
-import type { Graph, Model } from "../graph/types.ts";
-import type { CpuDevice } from "../hardware/cpu.ts";
-import type { Device } from "../hardware/device.ts";
+import type { Graph } from "../graph/types.ts";
 import { measureTogether } from "../hardware/measure.ts";
-import type { Accelerator } from "../hardware/precision.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
-import { acceleratorCost } from "../prune/accelerator.ts";
 import type { Rounding } from "../prune/budget.ts";
-import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
+import { layerParams, sumOverLayers } from "../prune/costs.ts";
 import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
-import { channelStep, latencyCost } from "../prune/latency.ts";
+import { channelStep } from "../prune/latency.ts";
 import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import { createPruner } from "../prune/pruner.ts";
 import { type RewardName, rewardOf } from "../prune/reward.ts";
@@ -22,39 +19,31 @@ import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
-import { admitting, formatBytes, formatCount, formatEnergy, formatMs, formatPercent, type Quantity } from "../util/units.ts";
+import { formatPercent } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
-import {
-  accuracyOn,
-  CALIBRATION_BATCHES,
-  type CompressionOptions,
-  calibrationImages,
-  fineTune,
-  trainable,
-  withParameters,
-  withSoftmaxOf,
-} from "./compression-steps.ts";
+import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
 import { confirmMeasured } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
+import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
+import {
+  formatPruneCost,
+  isMeasuredLatency,
+  type PruneBudget,
+  type PruneLimitOptions,
+  pruneBudget,
+  requireReachable,
+} from "./prune-limits.ts";
 import { requireSameRun } from "./resume.ts";
 
-/** What is limited: MACs, parameters, bytes of float32 weights, or milliseconds or millijoules on the device. */
-export type PruneBudgetKind = "macs" | "params" | "size" | "latency" | "energy";
-
-export interface PruneOptions extends CompressionOptions {
-  readonly device: Device | CpuDevice | Accelerator;
-  /** null: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
-  readonly budget: { readonly kind: PruneBudgetKind; readonly quantity: Quantity } | null;
+export interface PruneOptions extends CompressionOptions, PruneLimitOptions {
   readonly reward: RewardName;
   /** Multiple of channels, or "device" for the device's own step. */
   readonly step: number | "device";
   readonly lowest: number;
   /** Train rules of thumb and a random policy alike. */
   readonly baselines: boolean;
-  /** Go on with the search of an interrupted run. */
-  readonly resume?: boolean;
 }
 
 export interface PolicyResult {
@@ -62,16 +51,18 @@ export interface PolicyResult {
   readonly kept: readonly number[];
   readonly macs: number;
   readonly params: number;
-  /** 0…1, before fine-tuning on validation and test images, and after it on test images; null when it was not tuned. */
+  /** 0…1, before and after fine-tuning; null when it was not tuned. */
   readonly validation: number;
   readonly test: number;
-  readonly tuned: number | null;
+  readonly tuned: Accuracies | null;
 }
 
 export interface PruneResult {
   readonly card: Card;
   readonly original: { readonly macs: number; readonly params: number; readonly validation: number; readonly test: number };
   readonly policies: readonly PolicyResult[];
+  /** The policy whose network is model.onnx: that of the highest validation accuracy. */
+  readonly chosen: PolicyResult["name"];
   readonly constraint: Constraint | null;
   /** Median latency of the original and the pruned file, measured in turns. */
   readonly latencyMs: { readonly original: number; readonly pruned: number };
@@ -80,73 +71,6 @@ export interface PruneResult {
 
 const RECALIBRATION_BATCHES = 8;
 const RANDOM_POLICIES = 10;
-
-const formatters: Record<PruneBudgetKind, (value: number) => string> = {
-  macs: (value) => `${formatCount(value)} MACs`,
-  params: (value) => `${formatCount(value)} parameters`,
-  size: formatBytes,
-  latency: formatMs,
-  energy: formatEnergy,
-};
-const DIMENSIONS = { macs: "count", params: "count", size: "size", latency: "latency", energy: "energy" } as const;
-export const formatPruneCost = (kind: PruneBudgetKind, value: number): string => formatters[kind](value);
-
-const isAccelerator = (device: PruneOptions["device"]): device is Accelerator => device.kind === "simulated";
-
-interface Budget {
-  readonly kind: PruneBudgetKind;
-  readonly limit: number;
-  readonly cost: CostOf;
-}
-
-/** Costs of the network by policy in the budget's unit; a measured latency is scaled to what the whole model takes. */
-async function budgetOf(options: PruneOptions, prunable: Prunable, model: Model, step: number): Promise<Budget | null> {
-  const { budget, device } = options;
-  if (!budget) return null;
-  const params = sumOverLayers(prunable.layers, layerParams);
-  const sizes = groupSizes(prunable);
-  const { kind, quantity } = budget;
-  const costs: Record<PruneBudgetKind, () => Promise<CostOf>> = {
-    macs: async () => macsCost(prunable),
-    params: async () => params,
-    size: async () => (kept) => 4 * params(kept),
-    energy: async () => {
-      if (!isAccelerator(device))
-        throw new AppError(
-          "CONFIG",
-          `prune: an energy limit must be that of a simulated accelerator, got ${device.name} — see fettle devices`,
-        );
-      return acceleratorCost(prunable.layers, device, ({ energyMj }) => {
-        if (energyMj === null)
-          throw new AppError("CONFIG", `device: ${device.name} must have an energy model for an energy limit, got none`);
-        return energyMj;
-      });
-    },
-    latency: async () => {
-      if (isAccelerator(device)) return acceleratorCost(prunable.layers, device, ({ latencyMs }) => latencyMs);
-      const layers = await latencyCost(prunable.layers, device, step);
-      if (!("threads" in device)) return (kept) => layers(kept) + device.overheadMs;
-      const [whole] = await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads });
-      const factor = whole! / (layers(sizes) + device.overheadMs);
-      return (kept) => factor * (layers(kept) + device.overheadMs);
-    },
-  };
-  const cost = await costs[kind]();
-  return { kind, cost, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes) };
-}
-
-/** @throws AppError INFEASIBLE before anything is searched */
-function requireReachable({ kind, cost, limit }: Budget, least: readonly number[]): void {
-  const minimum = cost(least);
-  if (minimum <= limit) return;
-  const [wanted, nearest] = [formatPruneCost(kind, limit), formatPruneCost(kind, minimum)];
-  throw new AppError(
-    "INFEASIBLE",
-    `prune: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(minimum, DIMENSIONS[kind])}, or allow fewer channels with --lowest`,
-  );
-}
-
-const isMeasuredLatency = ({ budget, device }: PruneOptions): boolean => budget?.kind === "latency" && device.kind === "measured";
 
 /** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
@@ -160,7 +84,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
   const step = options.step === "device" ? await channelStep(options.device) : options.step;
   const rounding: Rounding = { step, lowest: options.lowest, isStrict: true };
-  const budget = await budgetOf(options, prunable, model, step);
+  const budget = await pruneBudget(options, prunable, model, step);
   const sizes = groupSizes(prunable);
   const bounds = { prunable, cost: budget?.cost ?? macsCost(prunable), budget: budget?.limit ?? Number.POSITIVE_INFINITY, rounding };
   if (budget) {
@@ -231,6 +155,12 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
 
   const renewal = calibrationImages(data, recipe.seed + 1, RECALIBRATION_BATCHES);
   pruner.restore();
+  const resultOf = ({ decisions: kept, ...outcome }: Outcome<PolicyResult["name"]>): PolicyResult => ({
+    ...outcome,
+    kept,
+    macs: macs(kept),
+    params: paramsOf(kept),
+  });
   const decisionsOf = (key: string) => key.split(",").map(Number);
   const chosen = isMeasuredLatency(options)
     ? await confirmMeasured({
@@ -246,51 +176,45 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     : found.decisions;
   if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { accuracy: known.get(policyKey(chosen)) });
 
-  const policies: { name: PolicyResult["name"]; kept: readonly number[] }[] = [{ name: "amc", kept: chosen }];
+  const policies: Finalist<PolicyResult["name"]>[] = [{ name: "amc", decisions: chosen }];
   if (options.baselines && budget && !signal?.aborted) {
     for (const rule of RULES) {
       const kept = rulePolicy(rule, sizes, budget.cost, budget.limit, rounding);
-      if (kept) policies.push({ name: rule, kept });
+      if (kept) policies.push({ name: rule, decisions: kept });
       else onNote(`${rule}: this rule cannot meet the limit`);
     }
     const rng = createRng(recipe.seed).fork("random policies");
     const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(bounds, rng)).map((kept) => ({ kept, accuracy: score(kept) }));
-    policies.push({ name: "random", kept: drawn.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).kept });
+    policies.push({ name: "random", decisions: drawn.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).kept });
   }
-
-  const results: PolicyResult[] = [];
-  let card: Card | null = null;
-  let isCancelled = signal?.aborted === true;
   pruner.restore();
-  for (const { name, kept } of policies) {
-    const smaller = pruner.extract(kept);
-    await withParameters(smaller, async (own) => {
+
+  const { outcomes, ...end } = await contest(options, {
+    finalists: policies,
+    teacher: { graph: model.graph, params },
+    folder,
+    open: (kept) => {
+      const smaller = pruner.extract(kept);
+      const own = createParameters(paramSpecs(smaller.graph), createRng(0));
+      importWeights(own, smaller.weights);
       recalibrate(smaller.graph, own, renewal);
-      const before = { validation: accuracyOn(smaller.graph, own, data, "validation"), test: accuracyOn(smaller.graph, own, data, "test") };
-      onNote(`${name}: ${formatCount(macs(kept))} MACs, before fine-tuning validation ${formatPercent(before.validation)}`);
-      let tuned: number | null = null;
-      if (recipe.epochs > 0 && !isCancelled) {
-        const outcome = await fineTune(options, {
-          graph: smaller.graph,
-          params: own,
-          teacher: { graph: model.graph, params },
-          name,
-          folder,
-        });
-        isCancelled ||= outcome.isCancelled;
-        tuned = accuracyOn(smaller.graph, own, data, "test");
-        onNote(`${name}: after fine-tuning test ${formatPercent(tuned)}`);
-      }
-      results.push({ name, kept, macs: macs(kept), params: paramsOf(kept), ...before, tuned });
-      folder.writeJson("policies.json", { original, policies: results });
-      if (name !== "amc") return;
-      card = await deployPruned(options, { graph: smaller.graph, params: own, folder, budget, kept });
-    });
-  }
+      return { graph: smaller.graph, params: own, [Symbol.dispose]: () => own[Symbol.dispose]() };
+    },
+    deploy: ({ name, decisions: kept }, network) => {
+      writePolicy(folder, prunable, kept, { policy: name, accuracy: known.get(policyKey(kept)) });
+      return deployPruned(options, { ...network, folder, budget, kept });
+    },
+    onOutcome: (all) => folder.writeJson("policies.json", { original, policies: all.map(resultOf) }),
+  });
   const files = [exportOnnx(options.model, { batch: 1 }), folder.path("model.onnx")];
   const [originalMs, prunedMs] = await measureTogether(files, { threads: options.threads });
-  const constraint = card!.constraints[0] ?? null;
-  return { card: card!, original, policies: results, constraint, latencyMs: { original: originalMs!, pruned: prunedMs! }, isCancelled };
+  return {
+    ...end,
+    original,
+    policies: outcomes.map(resultOf),
+    constraint: end.card.constraints[0] ?? null,
+    latencyMs: { original: originalMs!, pruned: prunedMs! },
+  };
 }
 
 /** policy.json: shares and counts per group, and the input channels of every layer in AMC's own list form. */
@@ -314,18 +238,18 @@ interface Deployed {
   readonly graph: Graph;
   readonly params: ParameterStore;
   readonly folder: RunFolder;
-  readonly budget: Budget | null;
+  readonly budget: PruneBudget | null;
   readonly kept: readonly number[];
 }
 
 /** Writes model.onnx with the interface of the original (probabilities, channels last) and its card. */
 function deployPruned(options: PruneOptions, { graph, params, folder, budget, kept }: Deployed): Promise<Card> {
-  const restored = withSoftmaxOf(options.model.graph, graph);
-  const constraints = ({ latency }: { latency: { p50Ms: number } }): Constraint[] => {
+  const restored = withEndingOf(options.model.graph, graph);
+  const constraints = ({ latency, fileBytes }: { latency: { p50Ms: number }; fileBytes: number }): Constraint[] => {
     if (!budget) return [];
     const { kind, limit, cost } = budget;
-    const isMeasured = isMeasuredLatency(options);
-    const value = isMeasured ? latency.p50Ms : cost(kept);
+    const isMeasured = kind === "size" || isMeasuredLatency(options);
+    const value = !isMeasured ? cost(kept) : kind === "size" ? fileBytes : latency.p50Ms;
     const obtained = isMeasured ? "measured" : kind === "latency" || kind === "energy" ? "estimated" : "counted";
     const unit = ({ macs: "MACs", params: "parameters", size: "bytes", latency: "ms", energy: "mJ" } as const)[kind];
     return [{ name: kind, unit, limit, value, obtained, isMet: value <= limit }];

@@ -1,6 +1,7 @@
 /** @file The whole way of `fettle quantize`: feasibility, search for bits, fine-tuning, packed file, uniform and greedy bits beside it. */
 import { subset } from "../data/image-set.ts";
 import { AppError } from "../errors.ts";
+import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
@@ -24,16 +25,9 @@ import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
-import {
-  accuracyOn,
-  CALIBRATION_BATCHES,
-  type CompressionOptions,
-  calibrationImages,
-  fineTune,
-  trainable,
-  withSoftmaxOf,
-} from "./compression-steps.ts";
+import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
 import { deploy } from "./deploy.ts";
+import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
 import { formatQuantizeCost, isMeasured, type QuantizeBudgetKind, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
@@ -49,7 +43,6 @@ export interface QuantizeOptions extends CompressionOptions {
   readonly shortTune: { readonly steps: number; readonly lr: number };
   /** Also the best uniform bits, and bits by sensitivity. */
   readonly baselines: boolean;
-  readonly resume?: boolean;
 }
 
 export interface BitsResult {
@@ -58,10 +51,10 @@ export interface BitsResult {
   /** In the unit of the budget. */
   readonly cost: number;
   readonly bitOps: number;
-  /** 0…1, before training on validation and test images, and after it on test images; null when it was not trained. */
+  /** 0…1, before and after training; null when it was not trained. */
   readonly validation: number;
   readonly test: number;
-  readonly tuned: number | null;
+  readonly tuned: Accuracies | null;
 }
 
 export interface QuantizeResult {
@@ -69,6 +62,8 @@ export interface QuantizeResult {
   readonly layers: readonly string[];
   readonly original: { readonly validation: number; readonly test: number; readonly bitOps: number; readonly fileBytes: number };
   readonly policies: readonly BitsResult[];
+  /** The policy whose network is model.onnx: that of the highest validation accuracy. */
+  readonly chosen: BitsResult["name"];
   readonly constraint: Constraint;
   /** Median latency of the float and of the quantised file on this CPU, measured in turns. */
   readonly latencyMs: { readonly original: number; readonly quantized: number };
@@ -173,14 +168,14 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   });
   if (!found) throw new AppError("NOT_REACHED", "quantize: at least one episode must be completed, got none before the interruption");
 
-  const policies: { name: BitsResult["name"]; bits: readonly Precision[] }[] = [{ name: "haq", bits: fromDecisions(found.decisions) }];
+  const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions: found.decisions }];
   if (options.baselines && !signal?.aborted) {
     const uniform = uniformCandidates(limits);
     if (uniform.length > 0) {
-      const scored = uniform.map((bits) => ({ bits, accuracy: judged(toDecisions(bits)) }));
-      policies.push({ name: "uniform", bits: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).bits });
+      const scored = uniform.map(toDecisions).map((decisions) => ({ decisions, accuracy: judged(decisions) }));
+      policies.push({ name: "uniform", decisions: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).decisions });
     } else onNote("uniform: no uniform bits are within the limit");
-    policies.push({ name: "greedy", bits: greedyBits(limits, sensitivities()) });
+    policies.push({ name: "greedy", decisions: toDecisions(greedyBits(limits, sensitivities())) });
   }
 
   /** Rise of the loss on some validation images when one side of one layer alone has few bits. */
@@ -208,49 +203,46 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     };
   }
 
-  const results: BitsResult[] = [];
-  let card: Card | null = null;
-  let isCancelled = signal?.aborted === true;
-  for (const { name, bits } of policies) {
-    using net = prepare(bits);
-    const before = {
-      validation: accuracyOn(net.graph, net.params, data, "validation"),
-      test: accuracyOn(net.graph, net.params, data, "test"),
-    };
-    onNote(`${name}: ${formatQuantizeCost(kind, cost(bits))}, before training validation ${formatPercent(before.validation)}`);
-    let tuned: number | null = null;
-    if (recipe.epochs > 0 && !isCancelled) {
-      const teacher = { graph: model.graph, params };
-      const outcome = await fineTune(options, { ...net, teacher, name, folder, projections: net.quantizers });
-      isCancelled ||= outcome.isCancelled;
-      tuned = accuracyOn(net.graph, net.params, data, "test");
-      onNote(`${name}: after training test ${formatPercent(tuned)}`);
-    }
-    results.push({ name, bits, cost: cost(bits), bitOps: bitOpsOf(bits), ...before, tuned });
-    folder.writeJson("policies.json", { original, layers: layers.map((layer) => layer.name), policies: results });
-    if (name === "haq") {
-      writePolicy(folder, layers, bits, limits, scheme, { accuracy: found.accuracy, reward: found.reward });
-      card = await deployQuantized(options, net, limits, policyOf(layers, bits), cost(bits), folder);
-    }
-  }
+  const bitsResult = ({ decisions, ...outcome }: Outcome<BitsResult["name"]>): BitsResult => {
+    const bits = fromDecisions(decisions);
+    return { ...outcome, bits, cost: cost(bits), bitOps: bitOpsOf(bits) };
+  };
+  const { outcomes, chosen, isCancelled, ...end } = await contest(options, {
+    finalists: policies,
+    teacher: { graph: model.graph, params },
+    folder,
+    open: (decisions) => {
+      const net = prepare(fromDecisions(decisions));
+      return { ...net, projections: net.quantizers };
+    },
+    deploy: ({ name, decisions }, net) => {
+      const bits = fromDecisions(decisions);
+      writePolicy(folder, layers, bits, limits, scheme, { policy: name, accuracy: known.get(policyKey(decisions)) });
+      return deployQuantized(options, net, limits, policyOf(layers, bits), cost(bits), folder);
+    },
+    onOutcome: (all) =>
+      folder.writeJson("policies.json", { original, layers: layers.map(({ name }) => name), policies: all.map(bitsResult) }),
+  });
   const files = [exportOnnx(options.model, { batch: 1 }), folder.path("model.onnx")];
   const [originalMs, quantizedMs] = await measureTogether(files, { threads: options.threads });
   const isQuantizedKept = !isMeasured(device) || kind !== "latency" || quantizedMs! < originalMs!;
+  let { card } = end;
   if (!isQuantizedKept) {
     folder.writeBytes("quantized.onnx", folder.readBytes("model.onnx"));
     card = await deploy({
       ...common(options, folder),
-      graph: withSoftmaxOf(options.model.graph, model.graph),
+      graph: withEndingOf(options.model.graph, model.graph),
       params,
       constraints: measuredConstraint(limits),
     });
   }
   return {
-    card: card!,
+    card,
     layers: layers.map(({ name }) => name),
     original,
-    policies: results,
-    constraint: card!.constraints[0]!,
+    policies: outcomes.map(bitsResult),
+    chosen,
+    constraint: card.constraints[0]!,
     latencyMs: { original: originalMs!, quantized: quantizedMs! },
     isQuantizedKept,
     isCancelled,
@@ -281,7 +273,7 @@ function deployQuantized(
   const counted = (): Constraint[] => [{ name: kind, unit: UNITS[kind], limit: budget, value, obtained, isMet: value <= budget }];
   return deploy({
     ...common(options, folder),
-    graph: withSoftmaxOf(options.model.graph, graph),
+    graph: withEndingOf(options.model.graph, graph),
     params,
     quantized: encoded(),
     precision,

@@ -22,7 +22,7 @@ const AFTER_THE_SEARCH = [
 /** What a run has worked for. */
 const RESULTS = ["model.onnx", "weights.safetensors", "checkpoint.safetensors", "episodes.jsonl", "policy.json"] as const;
 /** Files of a run that another run in the same folder must not go on with. */
-const OF_ONE_RUN = ["checkpoint.safetensors", "episodes.jsonl", "events.jsonl", "policies.json", "quantized.onnx"] as const;
+const OF_ONE_RUN = ["checkpoint.safetensors", "checkpoints", "episodes.jsonl", "events.jsonl", "policies.json", "quantized.onnx"] as const;
 
 /**
  * Makes a folder ready for a new run.
@@ -35,7 +35,7 @@ export function claimFolder(dir: string, { overwrite = false }: { readonly overw
       "CONFIG",
       `run: ${dir} must be a new folder, got one that holds a run — choose another with --out, or give --overwrite`,
     );
-  for (const file of isTaken ? OF_ONE_RUN : []) rmSync(join(dir, file), { force: true });
+  for (const file of isTaken ? OF_ONE_RUN : []) rmSync(join(dir, file), { recursive: true, force: true });
 }
 
 type Config = Readonly<Record<string, unknown>>;

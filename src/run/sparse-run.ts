@@ -1,5 +1,6 @@
 /** @file `fettle prune --fine-grained`: single weights removed in rounds of search and fine-tuning, stored sparse. */
 import { AppError } from "../errors.ts";
+import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { Model } from "../graph/types.ts";
@@ -10,7 +11,7 @@ import { SPARSE_BYTES_PER_WEIGHT } from "../onnx/sparse.ts";
 import { analyse } from "../prune/environment.ts";
 import { createSparseEnvironment, magnitudeMask, type SparseLayer, sparseLayers, uniformSparsity } from "../prune/fine-grained.ts";
 import { rewardOf } from "../prune/reward.ts";
-import { searchPolicy } from "../rl/policy-search.ts";
+import { policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { valuesOf } from "../tensor/tensor.ts";
 import { applyMasks, type WeightMasks } from "../train/mask.ts";
 import { systemClock } from "../util/clock.ts";
@@ -24,11 +25,13 @@ import {
   type CompressionOptions,
   calibrationImages,
   fineTune,
+  removeCheckpoints,
   trainable,
-  withSoftmaxOf,
 } from "./compression-steps.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
+import { openJournal } from "./journal.ts";
+import { requireSameRun } from "./resume.ts";
 
 export interface SparseOptions extends CompressionOptions {
   /** Limit of the file's size, bytes or a share of the dense file. */
@@ -81,7 +84,10 @@ function trialBytes({ graph, weights }: Model, layers: readonly SparseLayer[], d
   return exportOnnx({ graph, weights: sparse }, { sparse: true }).length;
 }
 
-/** The density at which the file has the size of the limit, at most a half. @throws AppError INFEASIBLE */
+/** Above it a sparse weight is larger than a dense one. */
+const MOST_DENSE = (0.97 * 4) / SPARSE_BYTES_PER_WEIGHT;
+
+/** The density at which the file has the size of the limit. @throws AppError INFEASIBLE */
 function densityFor(limit: number, model: Model, layers: readonly SparseLayer[]): number {
   const weights = layers.reduce((sum, layer) => sum + layer.size, 0);
   const least = 1 - MOST_REMOVED;
@@ -90,11 +96,11 @@ function densityFor(limit: number, model: Model, layers: readonly SparseLayer[])
     const [nearest, wanted] = [formatBytes(smallest / AIM), formatBytes(limit)];
     throw new AppError("INFEASIBLE", `prune: size must be at least ${nearest} for this network, got a limit of ${wanted} — raise it`);
   }
-  let density = 0.5;
+  let density = MOST_DENSE;
   for (let i = 0; i < TRIALS; i++) {
     const excess = trialBytes(model, layers, density) - AIM * limit;
     if (i === 0 && excess <= 0) break;
-    density = Math.max(least, Math.min(0.5, density - excess / (SPARSE_BYTES_PER_WEIGHT * weights)));
+    density = Math.max(least, Math.min(MOST_DENSE, density - excess / (SPARSE_BYTES_PER_WEIGHT * weights)));
   }
   return density;
 }
@@ -107,6 +113,7 @@ function masksFor(params: ParameterStore, layers: readonly SparseLayer[], kept: 
 /** Prunes in rounds; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runSparsePrune(options: SparseOptions): Promise<SparseResult> {
   const { data, source, recipe, dir, config, size, signal, onNote = () => {}, onProgress, clock = systemClock } = options;
+  if (options.resume) requireSameRun(dir, config);
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);
@@ -132,6 +139,11 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     `${graph.name}: ${layers.length} layers, validation ${formatPercent(original.validation)}, limit ${formatBytes(limit)} of ${formatBytes(denseBytes)}`,
   );
 
+  const journal = openJournal<{ round: number; kept: readonly number[]; accuracy: number }>(
+    folder.path("episodes.jsonl"),
+    options.resume === true,
+  );
+  const decided: number[] = [];
   const rounds: SparseRound[] = [];
   let isCancelled = false;
   for (const [i, density] of densities.entries()) {
@@ -153,7 +165,12 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
       episodes: options.episodes,
       seed: recipe.seed + i,
       agent: { warmup: options.warmup, capacity: 100 * layers.length },
-      evaluate: score,
+      known: new Map(journal.entries.filter(({ round }) => round === i).map(({ kept, accuracy }) => [policyKey(kept), accuracy])),
+      evaluate: (kept) => {
+        const accuracy = score(kept);
+        journal.append({ round: i, kept, accuracy });
+        return accuracy;
+      },
       onEpisode: async (event) => {
         report(event.episode + 1, `last ${formatPercent(event.accuracy)}`);
         await new Promise((resolve) => setImmediate(resolve));
@@ -168,13 +185,14 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     }
     const uniform = score(uniformSparsity(layers, density));
     importWeights(params, before);
+    decided.push(...found.decisions);
     const masks = masksFor(params, layers, found.decisions);
     applyMasks(params, masks);
     recalibrate(graph, params, images);
     const name = `density ${formatPercent(density)}`;
     onNote(`${name}: validation ${formatPercent(found.accuracy)} before fine-tuning, with all layers alike ${formatPercent(uniform)}`);
     if (recipe.epochs > 0 && !signal?.aborted)
-      await fineTune(options, { graph, params, teacher: { graph, params: teacher }, name, folder, masks });
+      await fineTune(options, { graph, params, teacher: { graph, params: teacher }, name, decisions: decided, folder, masks });
     const perLayer = layers.map((layer, k) => ({ name: layer.name, density: found.decisions[k]! / layer.size }));
     const tuned = accuracyOn(graph, params, data, "validation");
     rounds.push({ density, pruned: found.accuracy, uniform, tuned, perLayer });
@@ -184,7 +202,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     if (isCancelled) break;
   }
   const card = await deploy({
-    graph: withSoftmaxOf(options.model.graph, graph),
+    graph: withEndingOf(options.model.graph, graph),
     params,
     data,
     folder,
@@ -195,5 +213,6 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
       { name: "size", unit: "bytes", limit, value: fileBytes, obtained: "measured", isMet: fileBytes <= limit },
     ],
   });
+  if (!isCancelled) removeCheckpoints(folder);
   return { card, original, rounds, constraint: card.constraints[0]!, isCancelled };
 }

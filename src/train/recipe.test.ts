@@ -8,6 +8,7 @@ import { createParameters, exportWeights, type ParameterStore } from "../nn/para
 import { createRng } from "../util/rng.ts";
 import { evaluate } from "./evaluate.ts";
 import { type Recipe, type RecipeOptions, trainByRecipe } from "./recipe.ts";
+import type { Projections } from "./shadow.ts";
 
 const data = easyData();
 const graph = tinyNetwork();
@@ -52,22 +53,37 @@ test("same seed, same weights bit for bit; another seed, others", async () => {
   expect(numbers(c)).not.toEqual(numbers(a));
 });
 
-test.each([0, 0.95])("stopped in an epoch and resumed ends where an uninterrupted training ends (averaging %f)", async (ema) => {
+/** Quarters, with the full numbers behind them. */
+const quarters: Projections = new Map(
+  graph.nodes
+    .filter(({ op }) => op === "conv")
+    .map(({ params }) => [
+      params.weight!,
+      { keepsShadow: true, project: (weights, into) => into.set(weights.map((w) => Math.round(4 * w) / 4)) },
+    ]),
+);
+
+test.each([
+  ["plainly", { ema: 0 }, {}],
+  ["averaging weights", { ema: 0.95 }, {}],
+  ["with reduced weights", { ema: 0 }, { projections: quarters }],
+])("stopped in an epoch and resumed ends where an uninterrupted training ends, %s", async (_, { ema }, more) => {
   const ours = { ...recipe, ema };
   const checkpointPath = join(mkdtempSync(join(tmpdir(), "fettle-resume-")), "c.safetensors");
   using whole = parameters();
-  await train(whole, { recipe: ours });
+  await train(whole, { recipe: ours, ...more });
   using first = parameters();
   const controller = new AbortController();
   const stopped = await train(first, {
     recipe: ours,
+    ...more,
     checkpointPath,
     signal: controller.signal,
     onStep: ({ step }) => step === 9 && controller.abort(),
   });
   expect(stopped.isCancelled).toBe(true);
   using second = parameters(5);
-  const { reports } = await train(second, { recipe: ours, checkpointPath, resume: true });
+  const { reports } = await train(second, { recipe: ours, ...more, checkpointPath, resume: true });
   expect(reports.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
   expect(numbers(second)).toEqual(numbers(whole));
 });

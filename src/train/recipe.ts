@@ -64,8 +64,10 @@ export interface RecipeOptions {
   readonly projections?: Projections;
   /** Where to keep a checkpoint after every epoch. */
   readonly checkpointPath?: string;
-  /** Go on from the checkpoint if there is one. */
+  /** Go on from the checkpoint. */
   readonly resume?: boolean;
+  /** Facts to keep in the checkpoint, by which its owner knows it again. */
+  readonly checkpointFacts?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
   readonly onStep?: (event: StepEvent) => void;
   readonly onEpoch?: (report: EpochReport) => void;
@@ -86,14 +88,19 @@ interface Training {
 const withPrefix = (prefix: string, tensors: Iterable<readonly [string, Float32Array]>) =>
   [...tensors].map(([name, data]) => [`${prefix}${name}`, { shape: [data.length], data }] as const);
 
-function checkpointOf({ params, optimizer, average }: Training, epoch: number, reports: readonly EpochReport[]): Checkpoint {
+function checkpointOf(
+  { params, optimizer, average }: Training,
+  epoch: number,
+  reports: readonly EpochReport[],
+  facts: Readonly<Record<string, string>>,
+): Checkpoint {
   return {
     tensors: new Map([
       ...exportWeights(params),
       ...withPrefix("optimizer:", optimizer.state()),
       ...withPrefix("average:", average?.state() ?? []),
     ]),
-    metadata: { epoch: String(epoch), reports: JSON.stringify(reports) },
+    metadata: { ...facts, epoch: String(epoch), reports: JSON.stringify(reports) },
   };
 }
 
@@ -141,7 +148,7 @@ export async function trainByRecipe(options: RecipeOptions): Promise<RecipeResul
     onEpoch: (event) => {
       const validation = withAverage(average, () => evaluate(graph, params, data.validation, { normalisation: data.normalisation }));
       reports.push({ ...event, validation });
-      if (checkpointPath) writeCheckpoint(checkpointPath, checkpointOf(training, event.epoch + 1, reports));
+      if (checkpointPath) writeCheckpoint(checkpointPath, checkpointOf(training, event.epoch + 1, reports, options.checkpointFacts ?? {}));
       options.onEpoch?.(reports.at(-1)!);
     },
   });

@@ -9,6 +9,9 @@ export interface Projection {
   /** Writes the reduced form of `weights`. */
   project(weights: Float32Array, into: Float32Array): void;
 }
+/** Prefix of the full copies in an optimizer's state. */
+const SLOT = "shadow/";
+
 /** By parameter. */
 export type Projections = ReadonlyMap<string, Projection>;
 
@@ -28,6 +31,12 @@ export function withProjections(optimizer: Optimizer, params: ParameterStore, pr
   reduce();
   return {
     ...optimizer,
+    state: () => new Map([...optimizer.state(), ...[...shadows].map(([name, shadow]) => [`${SLOT}${name}`, shadow.slice()] as const)]),
+    restore: (state) => {
+      optimizer.restore(state);
+      for (const [name, shadow] of shadows) shadow.set(state.get(`${SLOT}${name}`) ?? valuesOf(params.get(name)));
+      reduce();
+    },
     step: (lr) => {
       for (const [name, shadow] of shadows) valuesOf(params.get(name)).set(shadow);
       optimizer.step(lr);

@@ -2,12 +2,14 @@
 import type { Node, Weight } from "../../graph/types.ts";
 import { type Call, emitter, type GraphState, materialise, require, Unsupported, type Value } from "./context.ts";
 import type { OnnxGraph, OnnxNode } from "./decode.ts";
+import type { FoldingBudget } from "./fold.ts";
 import type { Constant } from "./tensors.ts";
 
 /** What is known while a file is read, node by node. */
 export interface ImportState extends GraphState {
   readonly file: OnnxGraph;
   readonly constants: Map<string, Constant>;
+  readonly folding: FoldingBudget;
   /** null: computed by a node that could not be expressed, of unknown shape. */
   readonly values: Map<string, Value | null>;
   readonly weights: Map<string, Weight>;

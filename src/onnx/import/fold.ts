@@ -5,8 +5,19 @@ import type { OnnxNode } from "./decode.ts";
 import type { Constant } from "./tensors.ts";
 import "../no-telemetry.ts";
 
-/** Results larger than this are not made: a few bytes of a file can ask for terabytes. */
-const MAX_ELEMENTS = 1 << 28;
+/** Numbers that may still be made of a file's constants: a few bytes of it can ask for terabytes. */
+export interface FoldingBudget {
+  elements: number;
+}
+const LEAST_ELEMENTS = 1 << 25;
+/** Packed weights become numbers in some twenty steps, and eight times as many as there are bytes. */
+const ELEMENTS_PER_CONSTANT = 256;
+
+export function foldingBudget(constants: Iterable<Constant>): FoldingBudget {
+  let given = 0;
+  for (const { data } of constants) given += data.length;
+  return { elements: LEAST_ELEMENTS + ELEMENTS_PER_CONSTANT * given };
+}
 
 /** How many numbers an operator's result may have, from its inputs. */
 const spread = (inputs: readonly (Constant | null)[]) => {
@@ -71,9 +82,15 @@ function bytesOf({ data }: Constant): Uint8Array {
  * The results of a node whose inputs are all known (null: left out).
  * @throws Error when ONNX Runtime refuses it or the result would be too large
  */
-export async function foldNode(node: OnnxNode, inputs: readonly (Constant | null)[], opset: number): Promise<Constant[]> {
+export async function foldNode(
+  node: OnnxNode,
+  inputs: readonly (Constant | null)[],
+  opset: number,
+  budget: FoldingBudget,
+): Promise<Constant[]> {
   const elements = BOUNDS[node.opType]!(inputs);
-  if (!(elements <= MAX_ELEMENTS)) throw new Error(`its result would have ${elements} numbers`);
+  if (!(elements <= budget.elements)) throw new Error(`its result would have ${elements} numbers`);
+  budget.elements -= elements;
   const name = (i: number) => `i${i}`;
   const model = {
     irVersion: 8,

@@ -114,6 +114,13 @@ describe("is refused in one line", () => {
     const { graph } = await importOnnx(file, "m.onnx");
     expect(opaqueNodes(graph)[0]?.reason).toMatch(/its result would have 1099511627776 numbers/);
   });
+
+  test("many small requests are bounded together", async () => {
+    const makes = Array.from({ length: 40 }, (_, i) => ({ op: "ConstantOfShape", in: ["large"], out: `c${i}` }));
+    const file = onnxFile({ ints: { large: [1 << 10, 1 << 10] }, nodes: [...makes, { op: "Add", in: ["x", "c39"], out: "y" }] });
+    const { graph } = await importOnnx(file, "m.onnx");
+    expect(opaqueNodes(graph)[0]?.reason).toMatch(/its result would have 1048576 numbers/);
+  });
 });
 
 describe("operators that Fettle cannot compute", () => {

@@ -2,10 +2,11 @@
 import { AppError } from "../../errors.ts";
 import { opaqueNodes } from "../../graph/opaque.ts";
 import type { Graph, Model, Node, SampleShape } from "../../graph/types.ts";
+import { OUTPUT_NAME } from "../export.ts";
 import { createCall, type ImportState } from "./call.ts";
 import { emitter, materialise, plainValue, shapeOfValue, Unsupported, type Value } from "./context.ts";
 import { decodeOnnx, type OnnxGraph, type OnnxNode, type OnnxValue } from "./decode.ts";
-import { foldNode, isFoldable } from "./fold.ts";
+import { foldingBudget, foldNode, isFoldable } from "./fold.ts";
 import { simplify } from "./patterns.ts";
 import { elementwiseRules } from "./rules-elementwise.ts";
 import { layerRules, type Rule } from "./rules-layers.ts";
@@ -112,6 +113,7 @@ async function constantsOf(state: ImportState, node: OnnxNode, path: string): Pr
       node,
       node.input.map((name) => constants.get(name) ?? null),
       state.file.opset,
+      state.folding,
     );
   } catch (error) {
     throw new Unsupported(`constants that cannot be combined: ${(error as Error).message.split("\n")[0]}`);
@@ -171,6 +173,7 @@ export async function importOnnx(bytes: Uint8Array, path: string, options: Impor
   const state: ImportState = {
     file,
     constants: new Map(file.constants),
+    folding: foldingBudget(file.constants.values()),
     values: new Map([[declared.name, value]]),
     weights: new Map(),
     nodes: [],
@@ -186,7 +189,10 @@ export async function importOnnx(bytes: Uint8Array, path: string, options: Impor
   }
   const output = file.outputs[0]?.name ?? "";
   const result = state.values.get(output);
-  const graph = (name: string): Graph => ({ name: file.name, input, nodes: state.nodes, output: name });
+  const graph = (name: string): Graph => {
+    const base: Graph = { name: file.name, input, nodes: state.nodes, output: name };
+    return output === OUTPUT_NAME ? base : { ...base, outputName: output };
+  };
   if (result === undefined) throw new AppError("ONNX", `onnx: the output "${output}" of ${path} must depend on its input, got a constant`);
   const { metadata } = file;
   if (result === null) return { ...usedWeights({ graph: graph(lastOpaque(state.nodes)), weights: state.weights }), metadata };

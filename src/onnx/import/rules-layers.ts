@@ -197,8 +197,13 @@ const lrn: Rule = (call) => {
 
 const softmax: Rule = (call) => {
   const x = call.plain(call.value(0));
-  require(x.shape.length === 1, `an input with ${x.shape.length + 1} axes instead of [N,F]`);
   const axis = call.int("axis", call.opset >= 13 ? -1 : 1);
+  if (x.shape.length === 3 && x.shape[1] === 1 && x.shape[2] === 1 && axis === 1) {
+    const flat = call.emit("flatten", [x.name], {}, { suffix: "flat" });
+    const soft = call.emit("softmax", [flat.base], {}, { suffix: "soft" });
+    return call.emit("reshape", [soft.base], { shape: x.shape });
+  }
+  require(x.shape.length === 1, `an input with ${x.shape.length + 1} axes instead of [N,F] or [N,C,1,1]`);
   require(axis === 1 || axis === -1, `axis ${axis}`);
   return call.emit("softmax", [x.name], {});
 };

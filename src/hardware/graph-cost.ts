@@ -1,0 +1,35 @@
+/** @file What a whole network costs on a device, at the bits that its layers have. */
+import type { Graph } from "../graph/types.ts";
+import type { Device } from "./device.ts";
+import { type Accelerator, type LayerCost, layerGeometries, type Precision } from "./precision.ts";
+
+export interface GraphCost {
+  readonly device: string;
+  readonly kind: Device["kind"];
+  /** One sample. */
+  readonly latencyMs: number;
+  /** `null` where nobody published the device's energy. */
+  readonly energyMj: number | null;
+  /** Every convolution and linear layer, as the accelerator runs it; empty for devices that know no bits. */
+  readonly layers: readonly (LayerCost & Precision & { readonly name: string })[];
+}
+
+/** What accelerators, which have no float units, run a layer of unknown bits with. */
+const DEFAULT: Precision = { weightBits: 8, activationBits: 8 };
+
+const isAccelerator = (device: Device): device is Accelerator => device.kind === "simulated";
+
+/** @param bits by layer; @throws AppError CONFIG for bits that the device does not compute with */
+export async function graphCost(graph: Graph, device: Device | Accelerator, bits: ReadonlyMap<string, Precision>): Promise<GraphCost> {
+  const { name, kind, overheadMs } = device;
+  if (!isAccelerator(device)) {
+    return { device: name, kind, latencyMs: (await device.latencyMs(graph)) + overheadMs, energyMj: null, layers: [] };
+  }
+  const layers = layerGeometries(graph).map(({ node, geometry }) => {
+    const precision = bits.get(node.name) ?? DEFAULT;
+    return { name: node.name, ...precision, ...device.layerCost(geometry, precision) };
+  });
+  const sum = (of: (layer: (typeof layers)[number]) => number | null) =>
+    layers.reduce<number | null>((total, layer) => (total === null || of(layer) === null ? null : total + of(layer)!), 0);
+  return { device: name, kind, latencyMs: overheadMs + sum((l) => l.latencyMs)!, energyMj: sum((l) => l.energyMj), layers };
+}

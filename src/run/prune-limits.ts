@@ -1,0 +1,106 @@
+/** @file Limits of pruning: what a policy costs in the limit's unit, and whether the limit can be met at all. */
+import { AppError } from "../errors.ts";
+import type { Model } from "../graph/types.ts";
+import type { CpuDevice } from "../hardware/cpu.ts";
+import type { Device } from "../hardware/device.ts";
+import { measureTogether } from "../hardware/measure.ts";
+import type { Accelerator } from "../hardware/precision.ts";
+import { exportOnnx } from "../onnx/export.ts";
+import { acceleratorCost } from "../prune/accelerator.ts";
+import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
+import { groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
+import { latencyCost } from "../prune/latency.ts";
+import { admitting, formatBytes, formatCount, formatEnergy, formatMs, type Quantity } from "../util/units.ts";
+
+/** What is limited: MACs, parameters, bytes of the file, or milliseconds or millijoules on the device. */
+export type PruneBudgetKind = "macs" | "params" | "size" | "latency" | "energy";
+
+export type PruneDevice = Device | CpuDevice | Accelerator;
+
+export interface PruneLimitOptions {
+  readonly device: PruneDevice;
+  /** null: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
+  readonly budget: { readonly kind: PruneBudgetKind; readonly quantity: Quantity } | null;
+}
+
+const formatters: Record<PruneBudgetKind, (value: number) => string> = {
+  macs: (value) => `${formatCount(value)} MACs`,
+  params: (value) => `${formatCount(value)} parameters`,
+  size: formatBytes,
+  latency: formatMs,
+  energy: formatEnergy,
+};
+const DIMENSIONS = { macs: "count", params: "count", size: "size", latency: "latency", energy: "energy" } as const;
+export const formatPruneCost = (kind: PruneBudgetKind, value: number): string => formatters[kind](value);
+
+const isAccelerator = (device: PruneDevice): device is Accelerator => device.kind === "simulated";
+
+export interface PruneBudget {
+  readonly kind: PruneBudgetKind;
+  readonly limit: number;
+  readonly cost: CostOf;
+}
+
+/** Room for the notes in a file: names of the network and of its data. */
+const NOTES_BYTES = 256;
+
+/** Size of the exported file: four bytes a number, biases that normalisation folds into included, and what the graph itself takes. */
+function fileBytes(prunable: Prunable, model: Model): CostOf {
+  const normalised = new Set(model.graph.nodes.filter(({ op }) => op === "batchNorm").map(({ inputs }) => inputs[0]));
+  const numbers = sumOverLayers(prunable.layers, (layer, channelsIn, channelsOut) => {
+    const isFolded = normalised.has(layer.node.name) && !layer.node.attrs.hasBias;
+    return layerParams(layer, channelsIn, channelsOut) + (isFolded ? channelsOut : 0);
+  });
+  const rest = exportOnnx(model).length + NOTES_BYTES - 4 * numbers(groupSizes(prunable));
+  return (kept) => rest + 4 * numbers(kept);
+}
+
+/** Costs of the network by policy in the budget's unit; a measured latency is scaled to what the whole model takes. */
+export async function pruneBudget(options: PruneLimitOptions, prunable: Prunable, model: Model, step: number): Promise<PruneBudget | null> {
+  const { budget, device } = options;
+  if (!budget) return null;
+  const params = sumOverLayers(prunable.layers, layerParams);
+  const sizes = groupSizes(prunable);
+  const { kind, quantity } = budget;
+  const costs: Record<PruneBudgetKind, () => Promise<CostOf>> = {
+    macs: async () => macsCost(prunable),
+    params: async () => params,
+    size: async () => fileBytes(prunable, model),
+    energy: async () => {
+      if (!isAccelerator(device))
+        throw new AppError(
+          "CONFIG",
+          `prune: an energy limit must be that of a simulated accelerator, got ${device.name} — see fettle devices`,
+        );
+      return acceleratorCost(prunable.layers, device, ({ energyMj }) => {
+        if (energyMj === null)
+          throw new AppError("CONFIG", `device: ${device.name} must have an energy model for an energy limit, got none`);
+        return energyMj;
+      });
+    },
+    latency: async () => {
+      if (isAccelerator(device)) return acceleratorCost(prunable.layers, device, ({ latencyMs }) => latencyMs);
+      const layers = await latencyCost(prunable.layers, device, step);
+      if (!("threads" in device)) return (kept) => layers(kept) + device.overheadMs;
+      const [whole] = await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads });
+      const factor = whole! / (layers(sizes) + device.overheadMs);
+      return (kept) => factor * (layers(kept) + device.overheadMs);
+    },
+  };
+  const cost = await costs[kind]();
+  return { kind, cost, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes) };
+}
+
+/** @throws AppError INFEASIBLE before anything is searched */
+export function requireReachable({ kind, cost, limit }: PruneBudget, least: readonly number[]): void {
+  const minimum = cost(least);
+  if (minimum <= limit) return;
+  const [wanted, nearest] = [formatPruneCost(kind, limit), formatPruneCost(kind, minimum)];
+  throw new AppError(
+    "INFEASIBLE",
+    `prune: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(minimum, DIMENSIONS[kind])}, or allow fewer channels with --lowest`,
+  );
+}
+
+export const isMeasuredLatency = ({ budget, device }: PruneLimitOptions): boolean =>
+  budget?.kind === "latency" && device.kind === "measured";
