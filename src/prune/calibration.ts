@@ -78,9 +78,15 @@ function addGram(gram: Float64Array, x: Float32Array, rows: number): void {
   for (let i = 0; i < gram.length; i++) gram[i]! += values[i]!;
 }
 
-/** Layers whose weights can be reconstructed: linear layers and convolutions without groups. */
-export const isReconstructible = (node: LayerNode, channels: number): boolean =>
-  node.op === "linear" || (node.attrs.groups === 1 && !isDepthwise(node, channels));
+/** Numbers that one output may read where least squares are solved: 512 channels of 3×3. Larger systems take minutes and gigabytes. */
+const MOST_COLUMNS = 4608;
+
+/** Layers whose weights can be reconstructed: linear layers and convolutions without groups, up to a size. */
+export function isReconstructible(node: LayerNode, channels: number): boolean {
+  if (node.op === "linear") return channels <= MOST_COLUMNS;
+  const { groups, kernel } = node.attrs;
+  return groups === 1 && !isDepthwise(node, channels) && channels * kernel[0] * kernel[1] <= MOST_COLUMNS;
+}
 
 /** Gram matrices of every layer that can be reconstructed, by name. */
 export function collectGrams({ graph, params, images, rng, positions = 10 }: CalibrationOptions): Map<string, Gram> {
