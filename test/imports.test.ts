@@ -23,6 +23,7 @@ const FOLDERS = [
   "prune",
   "quantize",
   "run",
+  "report",
   "cli",
   "index.ts",
 ];

@@ -1,10 +1,12 @@
 /** @file `fettle quantize`: bits for every layer of an ONNX model or a run, found by reinforcement learning (HAQ). */
+import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { AppError } from "../errors.ts";
 import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
 import type { QuantizeBudgetKind } from "../run/quantize-limits.ts";
 import type { QuantizeResult } from "../run/quantize-run.ts";
+import { writeFileAtomic } from "../util/files.ts";
 import { formatBytes, formatCount, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import { type CompressionFlags, loadCompression, withCompression } from "./compression.ts";
 import type { CommandContext } from "./main.ts";
@@ -114,10 +116,19 @@ async function quantize(target: string, flags: QuantizeFlags, context: CommandCo
     baselines: flags.baselines === true,
   });
   bar.stop();
+  await drawBits(result, `${flags.device ?? "any device"}, limit ${budget.kind}`, flags.out);
   if (result.isCancelled || !result.constraint.isMet) process.exitCode = 4;
   if (flags.json) return printJson(result);
   show(result);
-  print(`saved    ${flags.out}/model.onnx, card.json, policy.json (${formatBytes(result.card.fileBytes)})`);
+  print(`saved    ${flags.out}/model.onnx, card.json, policy.json, bits.svg (${formatBytes(result.card.fileBytes)})`);
+}
+
+/** bits.svg: the policy of model.onnx as a picture. */
+async function drawBits({ layers, policies, chosen }: QuantizeResult, title: string, out: string): Promise<void> {
+  const { bits } = policies.find(({ name }) => name === chosen)!;
+  const { bitsFigure } = await import("../report/bits-figure.ts");
+  const bars = layers.map((layer, i) => ({ ...layer, ...bits[i]! }));
+  writeFileAtomic(join(out, "bits.svg"), bitsFigure(title, bars));
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;

@@ -59,7 +59,7 @@ export interface BitsResult {
 
 export interface QuantizeResult {
   readonly card: Card;
-  readonly layers: readonly string[];
+  readonly layers: readonly { readonly name: string; readonly isDepthwise: boolean }[];
   readonly original: { readonly validation: number; readonly test: number; readonly bitOps: number; readonly fileBytes: number };
   readonly policies: readonly BitsResult[];
   /** The policy whose network is model.onnx: that of the highest validation accuracy. */
@@ -238,7 +238,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   }
   return {
     card,
-    layers: layers.map(({ name }) => name),
+    layers: layers.map(({ name, isDepthwise }) => ({ name, isDepthwise })),
     original,
     policies: outcomes.map(bitsResult),
     chosen,

@@ -421,9 +421,10 @@ describe("quantize", () => {
     const inspected = json(fettle("inspect", "fused/model.onnx", "--json").stdout);
     expect(inspected.bitOps).toBe(card.bitOps);
     expect(inspected.bitOps).toBe(kept.bitOps);
-    const ofLayers = inspected.layers.filter(({ name }: { name: string }) => layers.includes(name));
+    const ofLayers = inspected.layers.filter(({ name }: { name: string }) => layers.some((layer: { name: string }) => layer.name === name));
     expect(ofLayers.map(({ weightBits }: { weightBits: number }) => weightBits)).toEqual(policy.haq.map(([w]: number[]) => w));
     expect(fettle("inspect", "fused/model.onnx", "--layers").stdout).toMatch(/weight bits +activation bits/);
+    expect(readFileSync(join(dir, "fused", "bits.svg"), "utf8")).toMatch(/^<svg xmlns=[\s\S]*depthwise layers[\s\S]*<\/svg>$/);
     const onDevice = (name: string) => json(fettle("inspect", "fused/model.onnx", "--device", name, "--json").stdout).cost;
     expect(onDevice("bitfusion").latencyMs).toBeCloseTo(constraint.value, 9);
     expect(onDevice("bitfusion").energyMj).toBeGreaterThan(0);
