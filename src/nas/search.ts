@@ -9,6 +9,7 @@ import { evaluateBatch } from "../train/evaluate.ts";
 import { type StepEvent, stepsPerEpoch, trainLoop } from "../train/loop.ts";
 import { createSgd } from "../train/optimizers.ts";
 import { oneCycle } from "../train/schedules.ts";
+import { gradientStep } from "../train/step.ts";
 import type { Clock } from "../util/clock.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 import { type AlphaOptimizerState, alphaGradient, alphaStep, initialAlphaState, rescalePair } from "./architecture-gradient.ts";
@@ -157,11 +158,11 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const reports: SearchReport[] = [];
 
   const { isCancelled } = await trainLoop({
-    graphFor: (step) =>
-      step < warmupEpochs * perEpoch
-        ? largest
-        : architectureGraph(space, activePath(alphas.values.map((alpha) => sampleOne(alpha, pathRng)))),
-    params,
+    gradients: (step, batch, stepRng) => {
+      const isWarmUp = step < warmupEpochs * perEpoch;
+      const graph = isWarmUp ? largest : architectureGraph(space, activePath(alphas.values.map((alpha) => sampleOne(alpha, pathRng))));
+      return gradientStep(graph, params, batch, { labelSmoothing: 0.1, rng: stepRng });
+    },
     data,
     epochs,
     batchSize,
@@ -169,7 +170,6 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
     schedule: oneCycle({ peak: options.lr, steps: epochs * perEpoch }),
     augmentation: options.augmentation,
     seed,
-    labelSmoothing: 0.1,
     ...(options.signal ? { signal: options.signal } : {}),
     ...(options.clock ? { clock: options.clock } : {}),
     onStep: (event) => {

@@ -1,16 +1,14 @@
 /** @file The training loop: epochs of steps, with evaluation, averaging, checkpoints and cancellation. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createPrefetcher } from "../data/prefetch.ts";
-import type { Augmentation, DataSplits } from "../data/types.ts";
+import type { Augmentation, Batch, DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
-import type { Graph } from "../graph/types.ts";
-import type { ParameterStore } from "../nn/parameters.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
-import { createRng } from "../util/rng.ts";
+import { createRng, type Rng } from "../util/rng.ts";
 import type { WeightAverage } from "./ema.ts";
 import type { Optimizer } from "./optimizers.ts";
 import type { Schedule } from "./schedules.ts";
-import { gradientStep, type Teacher } from "./step.ts";
+import type { StepResult } from "./step.ts";
 
 export interface StepEvent {
   /** Counted from 0 over the whole training. */
@@ -31,9 +29,8 @@ export interface EpochEvent {
 }
 
 export interface TrainingOptions {
-  /** The network of a step; a supernet gives another one each time. */
-  readonly graphFor: (step: number) => Graph;
-  readonly params: ParameterStore;
+  /** Leaves the gradients of a batch in the parameters that the optimizer updates. */
+  readonly gradients: (step: number, batch: Batch, rng: Rng) => StepResult;
   readonly data: DataSplits;
   readonly epochs: number;
   readonly batchSize: number;
@@ -41,8 +38,6 @@ export interface TrainingOptions {
   readonly schedule: Schedule;
   readonly augmentation: Augmentation | null;
   readonly seed: number;
-  readonly labelSmoothing?: number;
-  readonly teacher?: Teacher;
   readonly average?: WeightAverage;
   /** First epoch to run, when going on from a checkpoint (default 0). */
   readonly firstEpoch?: number;
@@ -59,13 +54,13 @@ export function stepsPerEpoch(images: number, batchSize: number): number {
 }
 
 /**
- * Trains `params` in place. Deterministic for a seed, thread count and machine.
+ * Trains in place. Deterministic for a seed, thread count and machine.
  *
  * @returns how many epochs were completed; fewer than asked for when `signal` ended it
  * @throws AppError BACKEND when the loss is no longer a number
  */
 export async function trainLoop(options: TrainingOptions): Promise<{ completedEpochs: number; isCancelled: boolean }> {
-  const { data, params, epochs, batchSize, optimizer, schedule, seed, signal, clock = systemClock } = options;
+  const { data, epochs, batchSize, optimizer, schedule, seed, signal, clock = systemClock } = options;
   const rng = createRng(seed);
   const perEpoch = stepsPerEpoch(data.train.count, batchSize);
   const steps = perEpoch * epochs;
@@ -82,9 +77,7 @@ export async function trainLoop(options: TrainingOptions): Promise<{ completedEp
     let [lossSum, correct, images, batchIndex] = [0, 0, 0, 0];
     for await (const batch of prefetcher.epoch(epoch)) {
       const step = epoch * perEpoch + batchIndex++;
-      const { labelSmoothing = 0, teacher } = options;
-      const stepOptions = { labelSmoothing, rng: rng.fork(`step ${step}`), ...(teacher ? { teacher } : {}) };
-      const result = gradientStep(options.graphFor(step), params, batch, stepOptions);
+      const result = options.gradients(step, batch, rng.fork(`step ${step}`));
       if (!Number.isFinite(result.loss)) {
         throw new AppError(
           "BACKEND",

@@ -11,7 +11,7 @@ import { type WeightMasks, withMasks } from "./mask.ts";
 import { createAdam, createSgd, type Optimizer } from "./optimizers.ts";
 import { type ScheduleName, schedules } from "./schedules.ts";
 import { type Projections, withProjections } from "./shadow.ts";
-import type { Teacher } from "./step.ts";
+import { gradientStep, type Teacher } from "./step.ts";
 
 export interface Recipe {
   readonly epochs: number;
@@ -129,8 +129,8 @@ export async function trainByRecipe(options: RecipeOptions): Promise<RecipeResul
   const from = options.resume && checkpointPath ? restore(training, readCheckpoint(checkpointPath)) : { epoch: 0, reports: [] };
   const reports: EpochReport[] = [...from.reports];
   const { isCancelled } = await trainLoop({
-    graphFor: () => graph,
-    params,
+    gradients: (_, batch, rng) =>
+      gradientStep(graph, params, batch, { labelSmoothing: recipe.labelSmoothing, rng, ...(teacher ? { teacher } : {}) }),
     data,
     epochs: recipe.epochs,
     batchSize: recipe.batchSize,
@@ -138,9 +138,7 @@ export async function trainByRecipe(options: RecipeOptions): Promise<RecipeResul
     schedule: schedules[recipe.schedule]({ peak: recipe.lr, steps }),
     augmentation: recipe.augmentation,
     seed: recipe.seed,
-    labelSmoothing: recipe.labelSmoothing,
     firstEpoch: from.epoch,
-    ...(teacher ? { teacher } : {}),
     ...(average ? { average } : {}),
     ...(signal ? { signal } : {}),
     ...(clock ? { clock } : {}),

@@ -4,8 +4,8 @@ import type { Graph } from "../graph/types.ts";
 import type { ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
 import { crossEntropy, softTargets } from "../tensor/losses.ts";
-import { createTape } from "../tensor/tape.ts";
-import { createScope, fromArray } from "../tensor/tensor.ts";
+import { createTape, type Tape } from "../tensor/tape.ts";
+import { createScope, fromArray, type Tensor } from "../tensor/tensor.ts";
 import type { Rng } from "../util/rng.ts";
 
 /** A trained network whose softened outputs are learnt beside the labels. Paper: Hinton et al. 2015, arXiv:1503.02531. */
@@ -31,7 +31,36 @@ export interface StepResult {
   readonly correct: number;
 }
 
-/** Forward and backward pass of a batch: leaves the gradients in `params`, moves running statistics. */
+/** What the teacher says of a batch; "batch" takes the batch's own statistics. */
+export function teacherTargets({ graph, params, ratio = 1, temperature = 1 }: Teacher, x: Tensor, mode: "eval" | "batch" = "eval") {
+  return { probabilities: softTargets(run(graph, params, x, { tape: null, mode }), temperature), ratio };
+}
+
+export interface BackpropagationOptions {
+  /** "train" moves the running statistics, "batch" leaves them. */
+  readonly mode: "train" | "batch";
+  readonly labelSmoothing?: number;
+  readonly soft?: ReturnType<typeof teacherTargets>;
+  /** Dropout's randomness, needed in mode "train". */
+  readonly rng?: Rng;
+}
+
+/** Forward and backward pass: adds to the gradients of the leaves that `params` are or were made of on its tape. */
+export function backpropagate(
+  graph: Graph,
+  paramsOn: (tape: Tape) => ParameterStore,
+  x: Tensor,
+  labels: Int32Array,
+  { mode, labelSmoothing = 0, soft, rng }: BackpropagationOptions,
+): StepResult {
+  const tape = createTape();
+  const logits = run(graph, paramsOn(tape), x, { tape, mode, ...(rng ? { rng } : {}) });
+  const { loss, correct, gradient } = crossEntropy(logits, labels, { labelSmoothing, ...(soft ? { soft } : {}) });
+  tape.backward(new Map([[logits, gradient!]]));
+  return { loss, correct };
+}
+
+/** One batch of ordinary training: leaves the gradients in `params`, moves running statistics. */
 export function gradientStep(
   graph: Graph,
   params: ParameterStore,
@@ -40,13 +69,6 @@ export function gradientStep(
 ): StepResult {
   using _scope = createScope();
   const x = fromArray([batch.size, ...graph.input.shape], batch.x);
-  const soft = teacher && {
-    probabilities: softTargets(run(teacher.graph, teacher.params, x, { tape: null, mode: "eval" }), teacher.temperature ?? 1),
-    ratio: teacher.ratio ?? 1,
-  };
-  const tape = createTape();
-  const logits = run(graph, params, x, { tape, mode: "train", rng });
-  const { loss, correct, gradient } = crossEntropy(logits, batch.labels, { labelSmoothing, ...(soft ? { soft } : {}) });
-  tape.backward(new Map([[logits, gradient!]]));
-  return { loss, correct };
+  const soft = teacher && teacherTargets(teacher, x);
+  return backpropagate(graph, () => params, x, batch.labels, { mode: "train", labelSmoothing, rng, ...(soft ? { soft } : {}) });
 }
