@@ -84,7 +84,7 @@ export interface OpAttrs {
 export type OpType = keyof OpAttrs;
 
 /** Roles a node's parameters play; values are names in `Weights`. */
-export type ParamRole = "weight" | "bias" | "scale" | "shift" | "mean" | "variance" | "range";
+export type ParamRole = "weight" | "bias" | "scale" | "shift" | "mean" | "variance" | "range" | "transform";
 
 export interface NodeOf<K extends OpType> {
   /** Unique; also the name of the one value that the node computes. */

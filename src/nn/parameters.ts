@@ -19,10 +19,11 @@ export interface ParameterStore extends Disposable {
 /** The bound of ReLU6. */
 const INITIAL_RANGE = 6;
 
-/** Initial values: convolutions N(0, 2/fanOut) (He et al. 2015, "fan out"), linear U(±1/√fanIn), scale 1, variance 1, the rest 0. */
+/** Initial values: convolutions N(0, 2/fanOut) (He et al. 2015, "fan out"), linear U(±1/√fanIn), scale 1, variance 1, transforms the identity, the rest 0. */
 function initialise(spec: ParamSpec, values: Float32Array, rng: Rng): void {
   if (spec.role === "scale" || spec.role === "variance") values.fill(1);
   else if (spec.role === "range") values.fill(INITIAL_RANGE);
+  else if (spec.role === "transform") for (let i = 0; i < spec.shape[0]!; i++) values[i * spec.shape[0]! + i] = 1;
   else if (spec.role === "weight" && spec.op === "linear") {
     const bound = 1 / Math.sqrt(spec.fanIn);
     for (let i = 0; i < values.length; i++) values[i] = (2 * rng.uniform() - 1) * bound;

@@ -1,6 +1,6 @@
 /** @file Steps that pruning and quantisation share: calibration images, parameters of a model, fine-tuning, a file with the original's interface. */
 import { existsSync, rmSync } from "node:fs";
-import { batches } from "../data/batches.ts";
+import { calibrationBatches } from "../data/calibration.ts";
 import type { DataSplits } from "../data/types.ts";
 import { withLogits } from "../graph/ending.ts";
 import { paramSpecs } from "../graph/params.ts";
@@ -49,17 +49,8 @@ export interface CompressionOptions {
 export const CALIBRATION_BATCHES = 8;
 const CALIBRATION_BATCH = 250;
 
-/** Equal batches of normalised training images, the same for the same seed. */
-export function calibrationImages(data: DataSplits, seed: number, count: number): Float32Array[] {
-  const size = Math.min(CALIBRATION_BATCH, data.train.count);
-  const order = { batchSize: size, normalisation: data.normalisation, augmentation: null, shuffle: true, dropLast: true, epoch: 0 };
-  const result: Float32Array[] = [];
-  for (const batch of batches(data.train, { ...order, rng: createRng(seed).fork("calibration") })) {
-    result.push(batch.x.slice());
-    if (result.length === count) break;
-  }
-  return result;
-}
+export const calibrationImages = (data: DataSplits, seed: number, count: number): Float32Array[] =>
+  calibrationBatches(data, { seed, count, batchSize: CALIBRATION_BATCH });
 
 export function withParameters<T>({ graph, weights }: Model, work: (params: ParameterStore) => T): T {
   const params = createParameters(paramSpecs(graph), createRng(0));
