@@ -1,0 +1,81 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createGenetics, type Genome } from "../space/genome.ts";
+import { elasticBlocks } from "../space/subnet.ts";
+import { createRng } from "../util/rng.ts";
+import { tinySpace as space } from "./fixtures.ts";
+import { type AccuracySample, openPredictor, trainPredictor } from "./predictor.ts";
+import { kendallTau, pairwiseAccuracy } from "./ranking.ts";
+
+const genetics = createGenetics(space);
+
+/** An accuracy that grows with depth, width and kernels, less so when bits are few. */
+function accuracyOf(genome: Genome, countsBits: boolean): number {
+  const { subnet, bits } = genetics.decode(genome);
+  let sum = 0;
+  for (const [i, { middles }] of elasticBlocks(space).entries()) {
+    if (!genetics.isActive(genome, i)) continue;
+    const { pointwise, depthwise } = bits[i]!;
+    const few = countsBits
+      ? [pointwise.weightBits, pointwise.activationBits, 2 * depthwise.activationBits].reduce((s, b) => s + 1 / b, 0)
+      : 0;
+    sum += 1 + subnet.middles[i]! / middles.at(-1)! + 0.3 * (subnet.kernels[i]! / 7) - 2 * few;
+  }
+  return 0.5 + 0.04 * sum;
+}
+const draw = (count: number, seed: number, countsBits: boolean): AccuracySample[] => {
+  const rng = createRng(seed);
+  return Array.from({ length: count }, () => genetics.sample(rng)).map((genome) => ({ genome, accuracy: accuracyOf(genome, countsBits) }));
+};
+function heldOut(state: ReturnType<typeof trainPredictor>, countsBits: boolean): number {
+  using predictor = openPredictor(space, state);
+  const test = draw(100, 99, countsBits);
+  return pairwiseAccuracy(
+    predictor.predict(test.map(({ genome }) => genome)),
+    test.map(({ accuracy }) => accuracy),
+  );
+}
+
+describe("a predictor", () => {
+  const float = trainPredictor({ space, samples: draw(300, 1, false), seesBits: false, seed: 0 });
+
+  test("puts architectures in order that it has not seen, and is true to scale", () => {
+    expect(heldOut(float, false)).toBeGreaterThan(0.93);
+    using predictor = openPredictor(space, float);
+    for (const { genome, accuracy } of draw(20, 7, false)) expect(Math.abs(predictor.predict([genome])[0]! - accuracy)).toBeLessThan(0.04);
+  });
+
+  test("learns of bits from few samples, and from fewer when it begins with what is known of the architecture", () => {
+    const few = draw(24, 2, true);
+    const alone = trainPredictor({ space, samples: few, seesBits: true, seed: 0 });
+    const transferred = trainPredictor({ space, samples: few, seesBits: true, from: float, seed: 0 });
+    expect(heldOut(transferred, true)).toBeGreaterThan(heldOut(alone, true));
+    const many = trainPredictor({ space, samples: draw(300, 3, true), seesBits: true, from: float, seed: 0 });
+    expect(heldOut(many, true)).toBeGreaterThan(0.93);
+  });
+
+  test("same seed, same predictor", () => {
+    const train = () => trainPredictor({ space, samples: draw(40, 1, true), seesBits: true, seed: 3, epochs: 5 });
+    expect(train()).toEqual(train());
+  });
+});
+
+describe("measures of order", () => {
+  test("known values", () => {
+    expect(pairwiseAccuracy([1, 2, 3], [10, 20, 30])).toBe(1);
+    expect(pairwiseAccuracy([3, 2, 1], [10, 20, 30])).toBe(0);
+    expect(pairwiseAccuracy([5, 5, 5], [10, 20, 30])).toBe(0.5);
+    expect(pairwiseAccuracy([1, 3, 2], [10, 20, 30])).toBeCloseTo(2 / 3);
+    expect(kendallTau([1, 3, 2], [10, 20, 30])).toBeCloseTo(1 / 3);
+    expect(kendallTau([1, 2, 2, 3], [1, 2, 3, 4])).toBeCloseTo(5 / Math.sqrt(5 * 6));
+  });
+  test("without ties τ = 2·(pairwise accuracy) − 1", () => {
+    const lists = fc.uniqueArray(fc.integer(), { minLength: 3, maxLength: 20 });
+    fc.assert(
+      fc.property(lists, fc.integer(), (actual, seed) => {
+        const predicted = createRng(seed).shuffle(actual.slice());
+        expect(kendallTau(predicted, actual)).toBeCloseTo(2 * pairwiseAccuracy(predicted, actual) - 1);
+      }),
+    );
+  });
+});

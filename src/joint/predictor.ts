@@ -1,0 +1,147 @@
+/** @file Accuracy predicted from a genome, learnt from samples. Paper: Wang et al. 2020 (APQ), arXiv:2006.08509, section 3.2. */
+import type { Weights } from "../graph/types.ts";
+import { exportWeights, importWeights, type ParameterStore } from "../nn/parameters.ts";
+import type { ElasticSpace } from "../space/elastic.ts";
+import { createEncoding, type Encoding } from "../space/encode.ts";
+import type { Genome } from "../space/genome.ts";
+import { createTape } from "../tensor/tape.ts";
+import { createScope, empty, fromArray, plainLayout, valuesOf } from "../tensor/tensor.ts";
+import { createAdam } from "../train/optimizers.ts";
+import { createRng } from "../util/rng.ts";
+import { mean } from "../util/statistics.ts";
+import { createPredictorParameters, type EncodedBatch, predictorForward } from "./predictor-network.ts";
+
+/** An accuracy that was measured, 0…1. */
+export interface AccuracySample {
+  readonly genome: Genome;
+  readonly accuracy: number;
+}
+
+/** What a predictor has learnt; plain numbers that can be stored. */
+export interface PredictorState {
+  readonly seesBits: boolean;
+  readonly weights: Weights;
+  /** Predictions are mean + deviation times what the network gives. */
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+export interface Predictor extends Disposable {
+  /** Accuracies of genomes, 0…1. */
+  predict(genomes: readonly Genome[]): Float32Array;
+}
+
+export interface PredictorTraining {
+  readonly space: ElasticSpace;
+  readonly samples: readonly AccuracySample[];
+  /** Whether it learns from the bits as well. */
+  readonly seesBits: boolean;
+  /** Start from what a predictor of the architecture alone has learnt. */
+  readonly from?: PredictorState;
+  readonly seed: number;
+  /** Most epochs (default 200); training ends earlier when held-out samples are no longer predicted better. */
+  readonly epochs?: number;
+}
+
+const LR = 1e-3;
+const BATCH = 32;
+const HELD_OUT = 0.15;
+/** Epochs without progress on held-out samples before training ends. */
+const PATIENCE = 40;
+
+function encodedBatch(encoding: Encoding, genomes: readonly Genome[], seesBits: boolean): EncodedBatch {
+  const { size, architectureSize } = encoding;
+  const rows = new Float32Array(genomes.length * size);
+  for (const [n, genome] of genomes.entries()) encoding.write(genome, rows, n * size);
+  const columns = (from: number, to: number) => {
+    const part = empty(plainLayout([genomes.length, to - from]));
+    const values = valuesOf(part);
+    for (let n = 0; n < genomes.length; n++) values.set(rows.subarray(n * size + from, n * size + to), n * (to - from));
+    return part;
+  };
+  return { architecture: columns(0, architectureSize), bits: seesBits ? columns(architectureSize, size) : null };
+}
+
+function outputs(params: ParameterStore, encoding: Encoding, genomes: readonly Genome[], seesBits: boolean): Float32Array {
+  using _scope = createScope();
+  return valuesOf(predictorForward(params, encodedBatch(encoding, genomes, seesBits), null)).slice();
+}
+
+/** One step on the mean squared error of standardised accuracies. */
+function step(
+  params: ParameterStore,
+  encoding: Encoding,
+  batch: readonly AccuracySample[],
+  { seesBits, mean: m, deviation }: Omit<PredictorState, "weights">,
+) {
+  using _scope = createScope();
+  const tape = createTape();
+  const genomes = batch.map(({ genome }) => genome);
+  const y = predictorForward(params, encodedBatch(encoding, genomes, seesBits), tape);
+  const predicted = valuesOf(y);
+  const gradient = batch.map(({ accuracy }, n) => (2 * (predicted[n]! - (accuracy - m) / deviation)) / batch.length);
+  tape.backward(new Map([[y, fromArray([batch.length, 1], gradient)]]));
+}
+
+const squaredError = (
+  predicted: Float32Array,
+  samples: readonly AccuracySample[],
+  { mean: m, deviation }: Omit<PredictorState, "weights">,
+) => mean(samples.map(({ accuracy }, n) => (predicted[n]! - (accuracy - m) / deviation) ** 2));
+
+/**
+ * Trains on some of the samples and keeps the weights that predict the others best. Adam at 1e-3 on the mean squared error; the
+ * published code has no recipe.
+ */
+export function trainPredictor({ space, samples, seesBits, from, seed, epochs = 200 }: PredictorTraining): PredictorState {
+  const encoding = createEncoding(space);
+  const rng = createRng(seed);
+  using params = createPredictorParameters(encoding, seesBits, rng.fork("weights"));
+  if (from)
+    importWeights(
+      params,
+      from.weights,
+      [...params.specs.keys()].filter((name) => from.weights.has(name)),
+    );
+  const accuracies = samples.map(({ accuracy }) => accuracy);
+  const average = mean(accuracies);
+  const deviation = Math.sqrt(mean(accuracies.map((a) => (a - average) ** 2))) || 1;
+  const scale = { seesBits, mean: average, deviation };
+  const shuffled = rng.fork("split").shuffle([...samples]);
+  const heldOut = shuffled.slice(0, Math.max(1, Math.round(HELD_OUT * samples.length)));
+  const train = samples.length > 1 ? shuffled.slice(heldOut.length) : shuffled;
+  const optimizer = createAdam(params, {});
+  const errorOfHeldOut = () =>
+    squaredError(
+      outputs(
+        params,
+        encoding,
+        heldOut.map(({ genome }) => genome),
+        seesBits,
+      ),
+      heldOut,
+      scale,
+    );
+  let best = { error: errorOfHeldOut(), epoch: -1, weights: exportWeights(params) };
+  for (let epoch = 0; epoch < epochs && epoch - best.epoch <= PATIENCE; epoch++) {
+    const order = rng.fork(`epoch ${epoch}`).shuffle([...train]);
+    for (let i = 0; i < order.length; i += BATCH) {
+      step(params, encoding, order.slice(i, i + BATCH), scale);
+      optimizer.step(LR);
+    }
+    const error = errorOfHeldOut();
+    if (error < best.error) best = { error, epoch, weights: exportWeights(params) };
+  }
+  return { ...scale, weights: best.weights };
+}
+
+/** A trained predictor in the engine; the caller disposes of it. */
+export function openPredictor(space: ElasticSpace, { seesBits, weights, mean: m, deviation }: PredictorState): Predictor {
+  const encoding = createEncoding(space);
+  const params = createPredictorParameters(encoding, seesBits, createRng(0));
+  importWeights(params, weights);
+  return {
+    predict: (genomes) => outputs(params, encoding, genomes, seesBits).map((y) => m + deviation * y),
+    [Symbol.dispose]: () => params[Symbol.dispose](),
+  };
+}
