@@ -1,0 +1,45 @@
+/** @file Latency of float sub-nets on a device that knows no bits: sums of measured or tabulated blocks. */
+import type { Device } from "../hardware/device.ts";
+import type { ElasticSpace } from "../space/elastic.ts";
+import { createGenetics, type Genome } from "../space/genome.ts";
+import { elasticBlocks, smallestSubnet } from "../space/subnet.ts";
+import { blockGraph, subnetGraph } from "../space/subnet-graph.ts";
+import type { GenomeCost } from "./costs.ts";
+
+/** Asks the device for every block now; afterwards a genome's latency in ms is a sum. Bits count for nothing. */
+export async function floatLatency(
+  space: ElasticSpace,
+  device: Device,
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<GenomeCost> {
+  const { kernels } = space;
+  const genetics = createGenetics(space);
+  const blocks = elasticBlocks(space);
+  const total = blocks.reduce((sum, { middles }) => sum + middles.length * kernels.length, 0);
+  /** By block: kernel, then middle channels. */
+  const tables: Float64Array[] = [];
+  let done = 0;
+  for (const block of blocks) {
+    const table: number[] = [];
+    for (const kernel of kernels) {
+      for (const middle of block.middles) {
+        table.push(await device.latencyMs(blockGraph(space, block, kernel, middle)));
+        onProgress(++done, total);
+      }
+    }
+    tables.push(Float64Array.from(table));
+  }
+  const latencyOf = (i: number, kernel: number, middle: number) => tables[i]![kernel * blocks[i]!.middles.length + middle]!;
+  const { depths } = smallestSubnet(space);
+  const smallestBlocks = blocks.reduce((sum, { stage, place }, i) => sum + (place < depths[stage]! ? latencyOf(i, 0, 0) : 0), 0);
+  const rest = (await device.latencyMs(subnetGraph(space, smallestSubnet(space)))) - smallestBlocks + device.overheadMs;
+  return (genome: Genome) => {
+    let sum = rest;
+    for (let i = 0; i < blocks.length; i++) {
+      if (!genetics.isActive(genome, i)) continue;
+      const at = genetics.blockStart(i);
+      sum += latencyOf(i, genome[at]!, genome[at + 1]!);
+    }
+    return sum;
+  };
+}
