@@ -8,6 +8,7 @@ import { registerDevices } from "./devices.ts";
 import { registerDoctor } from "./doctor.ts";
 import { registerEvaluate } from "./evaluate.ts";
 import { registerInspect } from "./inspect.ts";
+import { registerJoint } from "./joint.ts";
 import { registerNas } from "./nas.ts";
 import { examples } from "./options.ts";
 import { note } from "./output.ts";
@@ -45,6 +46,7 @@ function createProgram(context: CommandContext): Command {
         "nas --data fashion-mnist --max-latency 0.3ms --out runs/shoes",
         "prune model.onnx --data images:photos --max-macs 50%",
         "quantize model.onnx --data images:photos --max-size 15%",
+        "joint search runs/supernet --device bitfusion --max-latency 0.2ms",
         "train --net resnet-20 --data cifar10:data/cifar-10-batches-bin --epochs 24",
         "inspect mobilenet-v2:0.35 --input 3x224x224",
         "bench runs/shoes/model.onnx",
@@ -54,6 +56,7 @@ function createProgram(context: CommandContext): Command {
     registerNas,
     registerPrune,
     registerQuantize,
+    registerJoint,
     registerTrain,
     registerEvaluate,
     registerInspect,

@@ -3,11 +3,11 @@ import { type Command, Option } from "commander";
 import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import type { RewardName } from "../prune/reward.ts";
-import type { Constraint } from "../run/card.ts";
 import type { PruneResult } from "../run/prune-run.ts";
 import type { SparseResult } from "../run/sparse-run.ts";
-import { formatBytes, formatCount, formatEnergy, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
+import { formatBytes, formatCount, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import { type CompressionFlags, loadCompression, withCompression } from "./compression.ts";
+import { showConstraint } from "./constraint.ts";
 import type { CommandContext } from "./main.ts";
 import { examples, ratio } from "./options.ts";
 import { note, print, printJson, table } from "./output.ts";
@@ -144,12 +144,6 @@ async function prune(target: string, flags: PruneFlags, context: CommandContext)
   if ("rounds" in result) showSparse(result);
   else showChannels(result);
   print(`saved    ${flags.out}/model.onnx, card.json, policy.json (${formatBytes(result.card.fileBytes)})`);
-}
-
-function showConstraint({ name, limit, value, isMet, obtained, unit }: Constraint): void {
-  const text = (n: number) =>
-    unit === "ms" ? formatMs(n) : unit === "mJ" ? formatEnergy(n) : unit === "bytes" ? formatBytes(n) : formatCount(n);
-  print(`\nlimit    ${name} ${text(limit)}, ${isMet ? "met" : "MISSED"}: ${text(value)} (${obtained})`);
 }
 
 function showSparse({ card, original, rounds, constraint }: SparseResult): void {

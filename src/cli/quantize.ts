@@ -7,8 +7,9 @@ import type { WeightScheme } from "../quantize/weights.ts";
 import type { QuantizeBudgetKind } from "../run/quantize-limits.ts";
 import type { QuantizeResult } from "../run/quantize-run.ts";
 import { writeFileAtomic } from "../util/files.ts";
-import { formatBytes, formatCount, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
+import { formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import { type CompressionFlags, loadCompression, withCompression } from "./compression.ts";
+import { formatIn, showConstraint } from "./constraint.ts";
 import type { CommandContext } from "./main.ts";
 import { examples, number } from "./options.ts";
 import { note, print, printJson, table } from "./output.ts";
@@ -135,11 +136,7 @@ const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0
 const oneDigit = (value: number) => value.toFixed(1);
 
 function show({ card, original, policies, chosen, constraint, latencyMs, isQuantizedKept }: QuantizeResult): void {
-  const cost = (value: number) => {
-    if (constraint.unit === "ms") return formatMs(value);
-    if (constraint.unit === "bytes") return formatBytes(value);
-    return constraint.unit === "mJ" ? `${value.toPrecision(3)} mJ` : formatCount(value);
-  };
+  const cost = (value: number) => formatIn(constraint.unit, value);
   const rows = policies.map(({ name, bits, cost: own, validation, test, tuned }) => [
     name,
     oneDigit(mean(bits.map(({ weightBits }) => weightBits))),
@@ -154,9 +151,7 @@ function show({ card, original, policies, chosen, constraint, latencyMs, isQuant
   const columns = ["policy", "weight bits", "activation bits", constraint.name, "validation", "test", "fine-tuned: validation", "test"];
   print(table(columns, [whole, ...rows]));
   if (chosen !== "haq") print(`\nkept     ${chosen}: the best on validation images after training`);
-  print(
-    `\nlimit    ${constraint.name} ${cost(constraint.limit)}, ${constraint.isMet ? "met" : "MISSED"}: ${cost(constraint.value)} (${constraint.obtained})`,
-  );
+  showConstraint(constraint);
   print(
     `measured ${formatMs(latencyMs.quantized)} on this cpu, the float file ${formatMs(latencyMs.original)}; test accuracy ${formatPercent(card.accuracy.test)}, ${formatBytes(card.fileBytes)} of ${formatBytes(original.fileBytes)}`,
   );

@@ -31,11 +31,11 @@ interface TrainFlags extends DataFlags, CommonFlags {
 }
 
 /** Flags of the training recipe, shared with the retraining of `nas`. */
-export function withRecipe(command: Command, epochs: number, fewestEpochs = 1): Command {
+export function withRecipe(command: Command, epochs: number, fewestEpochs = 1, lr = 0.2): Command {
   return command
     .option("--epochs <n>", "passes over the training images", number({ min: fewestEpochs, integer: true }), epochs)
     .option("--batch <images>", "images per step", count, 128)
-    .option("--lr <rate>", "highest learning rate", number({ min: 0 }), 0.2)
+    .option("--lr <rate>", "highest learning rate", number({ min: 0 }), lr)
     .addOption(choice("--optimizer <name>", "optimizer", ["sgd", "adam"], "sgd"))
     .addOption(choice("--schedule <name>", "course of the learning rate", ["oneCycle", "cosine"], "oneCycle"))
     .option("--weight-decay <rate>", "decay of convolution and linear weights", number({ min: 0 }), 5e-4)

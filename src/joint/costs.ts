@@ -1,6 +1,13 @@
 /** @file What a genome costs: sums of table entries, one for the pointwise and one for the depthwise convolutions of each block. */
 import { AppError } from "../errors.ts";
-import { type Accelerator, type LayerCost, type LayerGeometry, layerGeometries, type Precision } from "../hardware/precision.ts";
+import {
+  type Accelerator,
+  FLOAT_BITS,
+  type LayerCost,
+  type LayerGeometry,
+  layerGeometries,
+  type Precision,
+} from "../hardware/precision.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import { createGenetics, type Genome } from "../space/genome.ts";
 import { type ElasticBlock, elasticBlocks, smallestSubnet } from "../space/subnet.ts";
@@ -11,8 +18,13 @@ export type GenomeCost = (genome: Genome) => number;
 /** What one layer costs. */
 export type LayerCostOf = (layer: LayerGeometry, precision: Precision) => number;
 
-/** Bits of the layers outside the blocks. */
-export const FIXED_BITS: Precision = { weightBits: 8, activationBits: 8 };
+/** Bits of the layers outside the blocks: 8, or float where the blocks are. */
+export function fixedBits({ bits }: ElasticSpace): Precision {
+  const own = bits.includes(FLOAT_BITS) ? FLOAT_BITS : 8;
+  return { weightBits: own, activationBits: own };
+}
+/** The same space without a choice of bits, for devices that compute with floats. */
+export const floatSpace = (space: ElasticSpace): ElasticSpace => ({ ...space, bits: [FLOAT_BITS] });
 /** Whether a layer belongs to no block. */
 export const isFixedLayer = (name: string): boolean => !name.startsWith("stage");
 
@@ -46,7 +58,7 @@ export function sumOfLayers(space: ElasticSpace, costOf: LayerCostOf): GenomeCos
   const { kernels, bits } = space;
   const genetics = createGenetics(space);
   const blocks = elasticBlocks(space);
-  const fixed = fixedLayers(space).reduce((sum, { geometry }) => sum + costOf(geometry, FIXED_BITS), 0);
+  const fixed = fixedLayers(space).reduce((sum, { geometry }) => sum + costOf(geometry, fixedBits(space)), 0);
   const n = bits.length;
   const unknown = (size: number) => new Float64Array(size).fill(Number.NaN);
   const pointwise = blocks.map(({ middles }) => unknown(middles.length * n * n));

@@ -62,9 +62,16 @@ function encodedBatch(encoding: Encoding, genomes: readonly Genome[], seesBits: 
   return { architecture: columns(0, architectureSize), bits: seesBits ? columns(architectureSize, size) : null };
 }
 
+/** Genomes computed at once: enough to keep the engine busy, few enough to stay in its caches. */
+const CHUNK = 1024;
+
 function outputs(params: ParameterStore, encoding: Encoding, genomes: readonly Genome[], seesBits: boolean): Float32Array {
-  using _scope = createScope();
-  return valuesOf(predictorForward(params, encodedBatch(encoding, genomes, seesBits), null)).slice();
+  const result = new Float32Array(genomes.length);
+  for (let i = 0; i < genomes.length; i += CHUNK) {
+    using _scope = createScope();
+    result.set(valuesOf(predictorForward(params, encodedBatch(encoding, genomes.slice(i, i + CHUNK), seesBits), null)), i);
+  }
+  return result;
 }
 
 /** One step on the mean squared error of standardised accuracies. */

@@ -20,30 +20,34 @@ import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { RunFolder } from "./folder.ts";
 
-/** What any run that makes a trained model smaller needs to know. */
-export interface CompressionOptions {
-  readonly model: Model;
-  /** For messages. */
-  readonly source: string;
+/** How a network that was made smaller is trained. */
+export interface FineTuneOptions {
   /** Its normalisation must be the one that the model was trained with. */
   readonly data: DataSplits;
-  readonly episodes: number;
-  /** Episodes of random actions first. */
-  readonly warmup: number;
   /** Fine-tuning; 0 epochs for none. */
   readonly recipe: Recipe;
   readonly distillation: boolean;
-  readonly dir: string;
-  readonly config: unknown;
-  /** Go on with an interrupted run in `dir`. */
+  /** Go on with an interrupted run. */
   readonly resume?: boolean;
-  readonly threads: number;
   readonly signal?: AbortSignal;
-  /** Called when there is something to save. */
-  readonly onStart?: () => void;
   readonly onProgress?: OnProgress;
   readonly onNote?: (text: string) => void;
   readonly clock?: Clock;
+}
+
+/** What any run that makes a trained model smaller needs to know. */
+export interface CompressionOptions extends FineTuneOptions {
+  readonly model: Model;
+  /** For messages. */
+  readonly source: string;
+  readonly episodes: number;
+  /** Episodes of random actions first. */
+  readonly warmup: number;
+  readonly dir: string;
+  readonly config: unknown;
+  readonly threads: number;
+  /** Called when there is something to save. */
+  readonly onStart?: () => void;
 }
 
 export const CALIBRATION_BATCHES = 8;
@@ -99,7 +103,7 @@ export const removeCheckpoints = (folder: RunFolder): void => rmSync(folder.path
  * with takes it up again.
  */
 export function fineTune(
-  { data, recipe, distillation, resume, signal, onProgress, clock = systemClock }: CompressionOptions,
+  { data, recipe, distillation, resume, signal, onProgress, clock = systemClock }: FineTuneOptions,
   { graph, params, teacher, name, decisions, folder, masks, projections }: FineTuning,
 ): Promise<{ readonly isCancelled: boolean }> {
   ensureDir(folder.path(CHECKPOINTS));

@@ -4,7 +4,7 @@ import { exportWeights, importWeights, type ParameterStore } from "../nn/paramet
 import type { Projections } from "../train/shadow.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card } from "./card.ts";
-import { accuracyOn, type CompressionOptions, fineTune, removeCheckpoints } from "./compression-steps.ts";
+import { accuracyOn, type FineTuneOptions, fineTune, removeCheckpoints } from "./compression-steps.ts";
 import type { RunFolder } from "./folder.ts";
 
 export interface Finalist<Name extends string> {
@@ -49,7 +49,7 @@ const areMet = ({ constraints }: Card): boolean => constraints.every(({ isMet })
  * and its file meets the limits too. Training that lost accuracy is taken back.
  */
 export async function contest<Name extends string, N extends Network>(
-  options: CompressionOptions,
+  options: FineTuneOptions,
   { finalists, teacher, folder, open, deploy, onOutcome }: Contest<Name, N>,
 ) {
   const { data, recipe, signal, onNote = () => {} } = options;

@@ -494,6 +494,98 @@ describe("quantize", () => {
   });
 });
 
+describe("joint", () => {
+  const elastic = {
+    ...space,
+    name: "tiny-elastic",
+    stages: [
+      { width: 8, blocks: 2, leastBlocks: 1, stride: 1 },
+      { width: 16, blocks: 2, leastBlocks: 1, stride: 2 },
+    ],
+    kernels: [3, 5],
+    expand: { least: 2, most: 4, step: 8 },
+    bits: [4, 6, 8],
+  };
+  const training = ["joint", "train", ...data, "--space", "elastic.json", "--epochs", "4", "--samples", "24", "--quantized-samples", "20"];
+  const flags = [...training, "--tune-steps", "1"];
+  beforeAll(() => {
+    const { candidates, zero, ...rest } = elastic;
+    writeFileSync(join(dir, "elastic.json"), JSON.stringify(rest));
+    fettle(...flags, "--out", "supernet");
+  });
+
+  test("a network trained once gives sub-nets within several limits of a device; the card and the file are true", () => {
+    const limits = ["--device", "bitfusion", "--max-latency", "60%", "--max-energy", "70%", "--max-size", "30KB"];
+    const search = ["joint", "search", "supernet", ...limits, "--generations", "20", "--epochs", "1", "--lr", "0.01", "--batch", "16"];
+    const { status, stdout, stderr } = fettle(...search, "--out", "special", "--json");
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const { card, frontier, searchSeconds } = json(stdout);
+    expect(card.constraints.map(({ name, obtained, isMet }: Record<string, unknown>) => [name, obtained, isMet])).toEqual([
+      ["latency", "estimated", true],
+      ["energy", "estimated", true],
+      ["size", "measured", true],
+    ]);
+    expect(card.fileBytes).toBe(statSync(join(dir, "special", "model.onnx")).size);
+    const cost = json(fettle("inspect", "special/model.onnx", "--device", "bitfusion", "--json").stdout).cost;
+    expect(cost.latencyMs).toBeCloseTo(card.constraints[0].value, 9);
+    expect(cost.energyMj).toBeCloseTo(card.constraints[1].value, 9);
+    expect(json(fettle("evaluate", "special", "--data", "images:photos", "--json").stdout).accuracy).toBe(card.accuracy.test);
+    expect(frontier.length).toBeGreaterThan(0);
+    expect(searchSeconds).toBeGreaterThan(0);
+  });
+
+  test("float sub-nets for this CPU, by MACs and by measured latency", () => {
+    const search = ["joint", "search", "supernet", "--device", "cpu", "--max-macs", "60%", "--max-latency", "1s", "--generations", "10"];
+    const { status, stdout } = fettle(...search, "--epochs", "0", "--out", "on-cpu", "--json");
+    expect(status).toBe(0);
+    const { card } = json(stdout);
+    expect(card.constraints).toMatchObject([
+      { name: "latency", obtained: "measured", isMet: true },
+      { name: "macs", obtained: "counted", isMet: true, value: card.macs },
+    ]);
+    expect(card.layers.every(({ weightBits }: { weightBits?: number }) => weightBits === undefined)).toBe(true);
+  });
+
+  test.each([
+    [
+      ["--device", "bitfusion", "--max-latency", "1%"],
+      /^fettle: joint: latency must be at least \d+ us in the space tiny-elastic, got/m,
+      3,
+    ],
+    [["--device", "bitfusion"], /^fettle: joint search: at least one of --max-latency, .* must be given, got none$/m, 2],
+    [["--max-latency", "1ms"], /^fettle: joint: latency must be that of a device, got none — give one with --device$/m, 2],
+    [["--device", "cpu", "--max-energy", "1mJ"], /^fettle: joint: an energy limit must be that of a simulated accelerator, got cpu/m, 2],
+  ] as const)("%j is refused in one line, before anything is written", (wrong, message, code) => {
+    const { status, stderr } = fettle("joint", "search", "supernet", ...wrong, "--out", "refused");
+    expect(stderr).toMatch(message);
+    expect(status).toBe(code);
+    expect(existsSync(join(dir, "refused"))).toBe(false);
+  });
+
+  test("a folder without a supernet is no supernet", () => {
+    const { status, stderr } = fettle("joint", "search", "photos", "--max-macs", "50%");
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringMatching(/^fettle: joint: photos must hold a trained supernet, got none — train one/),
+    ]);
+  });
+
+  test("killed while it measures sub-nets and resumed, it ends where an uninterrupted training ends", async () => {
+    const journal = join(dir, "killed-supernet", "float-samples.jsonl");
+    const measured = () => (existsSync(journal) ? readFileSync(journal, "utf8").split("\n").length - 1 : 0);
+    await killedWhen(flags, "killed-supernet", () => measured() >= 5);
+    expect(fettle(...flags, "--out", "killed-supernet", "--resume").status).toBe(0);
+    expectSame("killed-supernet", "supernet", [
+      "supernet.safetensors",
+      "float-samples.jsonl",
+      "quantized-samples.jsonl",
+      "predictor.safetensors",
+      "joint.json",
+    ]);
+  });
+});
+
 test("doctor finds everything, devices lists this CPU", () => {
   const doctor = fettle("doctor", "--json");
   expect(json(doctor.stdout).filter(({ status }: { status: string }) => status === "fail")).toEqual([]);

@@ -1,0 +1,61 @@
+/** @file What it takes to learn one genome's accuracy: a pure function of supernet, genome and settings, so that each can be repeated alone. */
+import type { Augmentation, DataSplits } from "../data/types.ts";
+import { exportWeights, type ParameterStore } from "../nn/parameters.ts";
+import { recalibrate } from "../nn/recalibrate.ts";
+import { sampleActivations } from "../quantize/calibrate.ts";
+import { quantizableLayers } from "../quantize/layers.ts";
+import { createQuantization, type QuantizedNetwork } from "../quantize/network.ts";
+import { shortTune } from "../quantize/short-tune.ts";
+import type { ElasticSpace } from "../space/elastic.ts";
+import { createGenetics, type Genome, type JointChoice } from "../space/genome.ts";
+import { evaluate } from "../train/evaluate.ts";
+import { createRng } from "../util/rng.ts";
+import { extractCalibrated, subnetAccuracy } from "./extract.ts";
+import { layerBits } from "./precision.ts";
+
+export interface AccuracyTask {
+  readonly space: ElasticSpace;
+  readonly shared: ParameterStore;
+  readonly data: DataSplits;
+  /** Equal batches of normalised training images: for statistics and ranges. */
+  readonly images: readonly Float32Array[];
+  readonly batchSize: number;
+  readonly augmentation: Augmentation | null;
+  /** Training of a quantised sub-net before it is judged. */
+  readonly tuneSteps: number;
+  readonly tuneLr: number;
+  readonly seed: number;
+}
+
+/** Validation accuracy of the float sub-net, straight from the supernet, 0…1. */
+export const floatAccuracy = (task: AccuracyTask, genome: Genome): number =>
+  subnetAccuracy(task.space, task.shared, createGenetics(task.space).decode(genome).subnet, task);
+
+/** The sub-net at its bits, before any training; the caller disposes of it. */
+export function quantizedSubnet({ space, shared, images, seed }: AccuracyTask, choice: JointChoice): QuantizedNetwork {
+  const { graph, params } = extractCalibrated(space, shared, choice.subnet, images);
+  using owned = params;
+  const layers = quantizableLayers(graph);
+  const rng = createRng(seed);
+  const quantization = createQuantization({
+    model: { graph, weights: exportWeights(owned) },
+    layers,
+    samples: sampleActivations(graph, owned, images.slice(0, 2), rng.fork("activations")),
+    scheme: "linear",
+    calibration: "mse",
+    rng: rng.fork("weights"),
+    areResultsQuantized: false,
+  });
+  const net = quantization.create(layerBits(space, choice, layers));
+  recalibrate(net.graph, net.params, images);
+  return net;
+}
+
+/** Validation accuracy of the sub-net at its bits after a short training, 0…1. */
+export function quantizedAccuracy(task: AccuracyTask, genome: Genome): number {
+  const { data, images, batchSize, augmentation, seed, tuneSteps, tuneLr } = task;
+  using net = quantizedSubnet(task, createGenetics(task.space).decode(genome));
+  shortTune(net, { data, batchSize, augmentation, seed, steps: tuneSteps, lr: tuneLr });
+  if (tuneSteps > 0) recalibrate(net.graph, net.params, images);
+  return evaluate(net.graph, net.params, data.validation, { normalisation: data.normalisation }).accuracy;
+}

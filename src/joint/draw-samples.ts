@@ -1,0 +1,56 @@
+/** @file Which genomes a predictor learns from: spread over what they cost, so that the cheap corner is not left out. */
+import type { ElasticSpace } from "../space/elastic.ts";
+import { createGenetics, type Genome } from "../space/genome.ts";
+import type { Rng } from "../util/rng.ts";
+import type { GenomeCost } from "./costs.ts";
+
+const BINS = 10;
+const DRAWS_PER_SAMPLE = 10;
+
+/** Half of the genes drawn evenly, the others near one point between all options smallest and all largest. */
+function tilted(options: Uint8Array, rng: Rng): Genome {
+  const tilt = rng.uniform();
+  return options.map((count) => (rng.uniform() < 0.5 ? rng.int(count) : Math.floor(tilt * count)));
+}
+
+/** `count` different genomes from bins of equal width in the logarithm of their cost, as evenly as the draws allow. */
+export function drawGenomes(space: ElasticSpace, cost: GenomeCost, count: number, rng: Rng): Genome[] {
+  const genetics = createGenetics(space);
+  const drawn = new Map<string, Genome>();
+  for (let i = 0; i < DRAWS_PER_SAMPLE * count; i++) {
+    const genome = tilted(genetics.options, rng);
+    drawn.set(genetics.key(genome), genome);
+  }
+  const priced = [...drawn.values()].map((genome) => ({ genome, price: Math.log(cost(genome)) }));
+  const [least, most] = priced.reduce(([low, high], { price }) => [Math.min(low, price), Math.max(high, price)], [Infinity, -Infinity]);
+  const bins = Array.from({ length: BINS }, (): Genome[] => []);
+  for (const { genome, price } of priced)
+    bins[Math.min(BINS - 1, Math.floor((BINS * (price - least)) / (most - least || 1)))]!.push(genome);
+  const chosen: Genome[] = [];
+  for (let round = 0; chosen.length < count && bins.some((bin) => bin.length > round); round++) {
+    for (const bin of bins) if (bin.length > round && chosen.length < count) chosen.push(bin[round]!);
+  }
+  return rng.shuffle(chosen);
+}
+
+/** Bits of `from` on the architecture of `genome`. */
+function withBitsOf(space: ElasticSpace, genome: Genome, from: Genome): Genome {
+  const { blockStart } = createGenetics(space);
+  const result = genome.slice();
+  for (let at = blockStart(0); at < genome.length; at += 6) result.set(from.subarray(at + 2, at + 6), at + 2);
+  return result;
+}
+
+const POLICIES_PER_ARCHITECTURE = 10;
+
+/**
+ * Genomes for the quantisation-aware predictor: half of them drawn whole, the other half a few architectures with ten policies each, by
+ * which the effect of bits alone is seen. Source: APQ's article.
+ */
+export function drawQuantizedGenomes(space: ElasticSpace, cost: GenomeCost, count: number, rng: Rng): Genome[] {
+  const whole = drawGenomes(space, cost, Math.ceil(count / 2), rng.fork("pairs"));
+  const rest = count - whole.length;
+  const architectures = drawGenomes(space, cost, Math.ceil(rest / POLICIES_PER_ARCHITECTURE), rng.fork("architectures"));
+  const policies = drawGenomes(space, cost, rest, rng.fork("policies"));
+  return [...whole, ...policies.map((policy, i) => withBitsOf(space, architectures[i % architectures.length]!, policy))];
+}

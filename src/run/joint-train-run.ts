@@ -1,0 +1,214 @@
+/** @file `fettle joint train`: the once-for-all network, samples of its sub-nets, and predictors of their accuracy. */
+import { existsSync } from "node:fs";
+import type { Augmentation, DataSplits } from "../data/types.ts";
+import { type AccuracyTask, floatAccuracy, quantizedAccuracy } from "../joint/accuracy-tasks.ts";
+import { counted, sumOfLayers } from "../joint/costs.ts";
+import { drawGenomes, drawQuantizedGenomes } from "../joint/draw-samples.ts";
+import { subnetAccuracy } from "../joint/extract.ts";
+import { type AccuracySample, openPredictor, type PredictorState, type PredictorTraining, trainPredictor } from "../joint/predictor.ts";
+import { kendallTau, pairwiseAccuracy } from "../joint/ranking.ts";
+import { planStages } from "../joint/stages.ts";
+import { trainSupernet } from "../joint/train-supernet.ts";
+import type { ElasticSpace } from "../space/elastic.ts";
+import type { Genome } from "../space/genome.ts";
+import { largestSubnet, smallestSubnet } from "../space/subnet.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { createProgress, type OnProgress } from "../util/progress.ts";
+import { createRng } from "../util/rng.ts";
+import { formatPercent } from "../util/units.ts";
+import { CALIBRATION_BATCHES, calibrationImages } from "./compression-steps.ts";
+import { openRunFolder, type RunFolder } from "./folder.ts";
+import {
+  FLOAT_PREDICTOR,
+  type JointDescription,
+  PREDICTOR,
+  SUPERNET,
+  TEACHER,
+  writeJointDescription,
+  writePredictor,
+} from "./joint-folder.ts";
+import { openJournal } from "./journal.ts";
+import { requireSameRun } from "./resume.ts";
+import { requireBatch } from "./train-run.ts";
+
+export interface JointTrainOptions {
+  readonly space: ElasticSpace;
+  readonly data: DataSplits;
+  /** How `data` can be loaded again. */
+  readonly source: JointDescription["data"];
+  readonly dir: string;
+  readonly config: unknown;
+  /** Over all stages. */
+  readonly epochs: number;
+  readonly lr: number;
+  readonly batchSize: number;
+  readonly weightDecay: number;
+  readonly augmentation: Augmentation | null;
+  /** Sub-nets judged straight from the supernet, and sub-nets at bits judged after `tuneSteps` batches of training. */
+  readonly floatSamples: number;
+  readonly quantizedSamples: number;
+  readonly tuneSteps: number;
+  readonly tuneLr: number;
+  readonly seed: number;
+  /** Go on with an interrupted run in `dir`. */
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onStart?: () => void;
+  readonly onProgress?: OnProgress;
+  readonly onNote?: (text: string) => void;
+  readonly clock?: Clock;
+}
+
+/** How well a predictor puts samples in order that it has not seen. */
+export interface Ranking {
+  /** Samples it learnt from, and others it was asked about. */
+  readonly learnt: number;
+  readonly heldOut: number;
+  readonly pairwiseAccuracy: number;
+  readonly kendallTau: number;
+}
+export interface JointTrainResult {
+  /** Test accuracy of the largest and of the smallest sub-net, 0…1; null when it was interrupted before. */
+  readonly largest: number | null;
+  readonly smallest: number | null;
+  readonly float: Ranking | null;
+  readonly quantized: Ranking | null;
+  /** Of the quantisation-aware predictor by how many samples it learnt from, beginning with the float one and without. */
+  readonly transfer: readonly { readonly learnt: number; readonly withTransfer: number; readonly without: number }[];
+  readonly isCancelled: boolean;
+}
+
+const HELD_OUT = 0.2;
+const TRANSFER_SHARES = [0.125, 0.25, 0.5, 1] as const;
+const STATISTICS_BATCHES = 4;
+
+/** Everything that was measured, and everything that was not because the run was interrupted. */
+interface Sampling {
+  readonly name: string;
+  readonly genomes: readonly Genome[];
+  readonly measure: (genome: Genome) => number;
+}
+
+/** Accuracies of genomes, one after the other; those in the journal are not measured again. Fewer when interrupted. */
+async function measureSamples(
+  { name, genomes, measure }: Sampling,
+  folder: RunFolder,
+  options: JointTrainOptions,
+): Promise<AccuracySample[]> {
+  const { resume, signal, onProgress, clock = systemClock } = options;
+  const journal = openJournal<{ genome: number[]; accuracy: number }>(folder.path(`${name}-samples.jsonl`), resume === true);
+  const samples = journal.entries
+    .slice(0, genomes.length)
+    .map(({ genome, accuracy }): AccuracySample => ({ genome: Uint8Array.from(genome), accuracy }));
+  const report = createProgress(`measuring ${name} sub-nets`, genomes.length - samples.length, clock, onProgress);
+  const known = samples.length;
+  for (const genome of genomes.slice(known)) {
+    if (signal?.aborted) break;
+    const accuracy = measure(genome);
+    journal.append({ genome: [...genome], accuracy });
+    samples.push({ genome, accuracy });
+    report(samples.length - known, `last ${formatPercent(accuracy)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return samples;
+}
+
+function rankingOf(space: ElasticSpace, state: PredictorState, learnt: number, heldOut: readonly AccuracySample[]): Ranking {
+  using predictor = openPredictor(space, state);
+  const predicted = predictor.predict(heldOut.map(({ genome }) => genome));
+  const actual = heldOut.map(({ accuracy }) => accuracy);
+  return {
+    learnt,
+    heldOut: heldOut.length,
+    pairwiseAccuracy: pairwiseAccuracy(predicted, actual),
+    kendallTau: kendallTau(predicted, actual),
+  };
+}
+
+/** Trains on most samples and tells how the others are put in order. */
+function learn(samples: readonly AccuracySample[], training: Omit<PredictorTraining, "samples">) {
+  const heldOut = samples.slice(0, Math.round(HELD_OUT * samples.length));
+  const learnt = samples.slice(heldOut.length);
+  const state = trainPredictor({ ...training, samples: learnt });
+  return { state, learnt, heldOut, ranking: rankingOf(training.space, state, learnt.length, heldOut) };
+}
+
+/** Trains the supernet and its predictors; everything is kept in the folder. @throws AppError CONFIG, DATA, STORE, BACKEND */
+export async function runJointTrain(options: JointTrainOptions): Promise<JointTrainResult> {
+  const { space, data, dir, config, seed, batchSize, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
+  if (options.resume) requireSameRun(dir, config, ["out"]);
+  requireBatch(data, batchSize);
+  const folder = openRunFolder(dir, config, clock);
+  options.onStart?.();
+  const checkpointPath = folder.path(SUPERNET);
+  const stages = planStages(options.epochs, options.lr);
+  let report: ReturnType<typeof createProgress> | null = null;
+  let stageOfReport = "";
+  const { shared, isCancelled } = await trainSupernet({
+    ...options,
+    stages,
+    checkpointPath,
+    teacherPath: folder.path(TEACHER),
+    resume: options.resume === true && existsSync(checkpointPath),
+    onStep: (stage, { step, steps, loss }) => {
+      if (stage !== stageOfReport) report = createProgress(`training the supernet, stage ${stage}`, steps, clock, onProgress);
+      stageOfReport = stage;
+      report!(step + 1, `loss ${loss.toFixed(3)}`);
+    },
+    onEpoch: (stage, event) => folder.log({ type: "epoch", stage, ...event }),
+  });
+  using supernet = shared;
+  const none: JointTrainResult = { largest: null, smallest: null, float: null, quantized: null, transfer: [], isCancelled: true };
+  if (isCancelled) return none;
+
+  const images = calibrationImages(data, seed, CALIBRATION_BATCHES).slice(0, STATISTICS_BATCHES);
+  const task: AccuracyTask = { ...options, shared: supernet, images };
+  const onTest = (subnet: ReturnType<typeof largestSubnet>) => subnetAccuracy(space, supernet, subnet, { data, images, set: "test" });
+  const [largest, smallest] = [onTest(largestSubnet(space)), onTest(smallestSubnet(space))];
+  onNote(`supernet: test accuracy ${formatPercent(largest)} of the largest, ${formatPercent(smallest)} of the smallest sub-net`);
+
+  const rng = createRng(seed).fork("samples");
+  const macs = sumOfLayers(space, counted.macs);
+  const floatTask: Sampling = {
+    name: "float",
+    genomes: drawGenomes(space, macs, options.floatSamples, rng.fork("float")),
+    measure: (genome) => floatAccuracy(task, genome),
+  };
+  const floatSamples = await measureSamples(floatTask, folder, options);
+  if (signal?.aborted) return { ...none, largest, smallest };
+  const float = learn(floatSamples, { space, seesBits: false, seed });
+  writePredictor(folder.path(FLOAT_PREDICTOR), float.state);
+  onNote(
+    `float predictor: ${formatPercent(float.ranking.pairwiseAccuracy)} of pairs in order, of ${float.heldOut.length} sub-nets that it has not seen`,
+  );
+
+  const bitops = sumOfLayers(space, counted.bitops);
+  const quantizedTask: Sampling = {
+    name: "quantized",
+    genomes: drawQuantizedGenomes(space, bitops, options.quantizedSamples, rng.fork("quantized")),
+    measure: (genome) => quantizedAccuracy(task, genome),
+  };
+  const quantizedSamples = rng.fork("order").shuffle(await measureSamples(quantizedTask, folder, options));
+  if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking };
+  const quantized = learn(quantizedSamples, { space, seesBits: true, from: float.state, seed });
+  writePredictor(folder.path(PREDICTOR), quantized.state);
+  onNote(`quantisation-aware predictor: ${formatPercent(quantized.ranking.pairwiseAccuracy)} of pairs in order`);
+
+  const accuracyAfter = (samples: readonly AccuracySample[], from: PredictorState | null) => {
+    const state = trainPredictor({ space, samples, seesBits: true, seed, ...(from ? { from } : {}) });
+    return rankingOf(space, state, samples.length, quantized.heldOut).pairwiseAccuracy;
+  };
+  const transfer = TRANSFER_SHARES.map((share) => {
+    const samples = quantized.learnt.slice(0, Math.max(2, Math.round(share * quantized.learnt.length)));
+    return { learnt: samples.length, withTransfer: accuracyAfter(samples, float.state), without: accuracyAfter(samples, null) };
+  });
+  const result: JointTrainResult = { largest, smallest, float: float.ranking, quantized: quantized.ranking, transfer, isCancelled: false };
+  writeJointDescription(folder, {
+    data: options.source,
+    classes: [...data.train.classes],
+    normalisation: { mean: [...data.normalisation.mean], std: [...data.normalisation.std] },
+    space,
+    results: result,
+  });
+  return result;
+}
