@@ -4,6 +4,7 @@ const subjects: Readonly<Record<string, () => Promise<{ run(args: readonly strin
   memory: () => import("./memory.ts"),
   latency: () => import("./latency.ts"),
   amc: () => import("./amc.ts"),
+  evolve: () => import("./evolve.ts"),
   "search-memory": () => import("./search-memory.ts"),
 };
 

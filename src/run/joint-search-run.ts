@@ -32,8 +32,11 @@ import { openRunFolder } from "./folder.ts";
 import { FLOAT_PREDICTOR, type JointDescription, PREDICTOR, readJointDescription, readPredictor, SUPERNET } from "./joint-folder.ts";
 import { constraintsOf, formatJointCost, requireEachReachable } from "./joint-limits.ts";
 
-/** How sub-nets are looked for: jointly, by as many random draws, or with the same bits everywhere. */
-export type JointMethod = "joint" | "random" | { readonly fixedBits: number };
+/**
+ * How sub-nets are looked for: jointly, by as many random draws, with the same bits everywhere, or the architecture alone, which costs
+ * what it does at 8 bits and is exported as floats.
+ */
+export type JointMethod = "joint" | "random" | "architecture" | { readonly fixedBits: number };
 
 export interface JointSearchRunOptions extends FineTuneOptions {
   /** Folder of the supernet. */
@@ -83,12 +86,10 @@ async function chooseGenome(options: JointSearchRunOptions, search: JointSearchO
   const { method = "joint" } = options;
   if (method === "random") return searchAtRandom(search);
   if (method === "joint") return searchJointly(search);
-  const fixedBits = search.space.bits.indexOf(method.fixedBits);
+  const bits = method === "architecture" ? 8 : method.fixedBits;
+  const fixedBits = search.space.bits.indexOf(bits);
   if (fixedBits < 0)
-    throw new AppError(
-      "CONFIG",
-      `joint: fixed bits must be among those of the space (${search.space.bits.join(", ")}), got ${method.fixedBits}`,
-    );
+    throw new AppError("CONFIG", `joint: fixed bits must be among those of the space (${search.space.bits.join(", ")}), got ${bits}`);
   return searchJointly({ ...search, fixedBits });
 }
 
@@ -111,8 +112,9 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const started = clock.nowMs();
   const description = readJointDescription(supernetDir);
   requireImagesOf(description, data, supernetDir);
-  const isFloat = device !== null && !isAccelerator(device);
-  const space = isFloat ? floatSpace(description.space) : description.space;
+  const isOnFloats = device !== null && !isAccelerator(device);
+  const isFloat = isOnFloats || options.method === "architecture";
+  const space = isOnFloats ? floatSpace(description.space) : description.space;
   const measuring = { report: null as ReturnType<typeof createProgress> | null };
   const limits = await jointLimits(space, device, budgets, (done, total) => {
     measuring.report ??= createProgress("measuring blocks", total, clock, onProgress);

@@ -93,7 +93,7 @@ export function createGenetics(space: ElasticSpace): Genetics {
       for (let i = 0; i < blocks.length; i++) {
         if (!isActive(genome, i)) canonical.fill(0, blockStart(i), blockStart(i) + PER_BLOCK);
       }
-      return String.fromCharCode(...canonical);
+      return Buffer.from(canonical).toString("latin1");
     },
     decode: (genome) => {
       const at = (i: number, name: BlockGene) => genome[blockStart(i) + gene(name)]!;

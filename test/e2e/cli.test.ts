@@ -571,6 +571,19 @@ describe("joint", () => {
     ]);
   });
 
+  test("the same limit by every route: none is over it", () => {
+    const compare = ["joint", "compare", "supernet", "--max-latency", "60%", "--generations", "10", "--episodes", "6"];
+    const { status, stdout, stderr } = fettle(...compare, "--epochs", "1", "--lr", "0.01", "--batch", "16", "--out", "routes", "--json");
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const { limit, routes } = json(stdout);
+    expect(routes.map(({ name }: { name: string }) => name)).toEqual(["joint", "random", "4 bits", "8 bits", "sequential"]);
+    for (const { cost, test } of routes) {
+      expect(cost).toBeLessThanOrEqual(limit);
+      expect(test).toBeGreaterThanOrEqual(0);
+    }
+  });
+
   test("killed while it measures sub-nets and resumed, it ends where an uninterrupted training ends", async () => {
     const journal = join(dir, "killed-supernet", "float-samples.jsonl");
     const measured = () => (existsSync(journal) ? readFileSync(journal, "utf8").split("\n").length - 1 : 0);

@@ -1,0 +1,68 @@
+/** @file What `joint search` and `joint compare` share: options, the supernet's images, the device. */
+import type { Command } from "commander";
+import type { JointSearchRunOptions } from "../run/joint-search-run.ts";
+import type { Recipe } from "../train/recipe.ts";
+import type { CommandContext } from "./main.ts";
+import { type CommonFlags, count, loadOptions, number, withRun } from "./options.ts";
+import { note } from "./output.ts";
+import { createProgressBar } from "./progress-bar.ts";
+import { type RecipeFlags, withRecipe } from "./train.ts";
+
+export interface SpecialiseFlags extends CommonFlags, RecipeFlags {
+  readonly data?: string;
+  readonly population: number;
+  readonly generations: number;
+  readonly distillation: boolean;
+  readonly threads: number;
+  readonly out: string;
+}
+
+export function withSpecialise(command: Command, folder: string): Command {
+  return withRecipe(withRun(command, folder), 12, 0, 0.05)
+    .argument("<supernet>", "folder of a trained supernet")
+    .option("--data <set>", "its images, if they have moved since it was trained")
+    .option("--population <n>", "sub-nets of a generation", number({ min: 4, integer: true }), 100)
+    .option("--generations <n>", "generations", count, 500)
+    .option("--no-distillation", "fine-tune on the labels alone, not on the largest sub-net's outputs");
+}
+
+/** Opens the supernet's images. @throws AppError CONFIG, DATA */
+export async function loadSpecialise(
+  supernet: string,
+  flags: SpecialiseFlags,
+  config: unknown,
+  recipe: Recipe,
+  { signal, protect }: CommandContext,
+): Promise<{ common: Omit<JointSearchRunOptions, "device" | "budgets" | "method">; bar: ReturnType<typeof createProgressBar> }> {
+  const [{ loadData }, { readJointDescription }, { claimFolder }] = await Promise.all([
+    import("../data/load.ts"),
+    import("../run/joint-folder.ts"),
+    import("../run/resume.ts"),
+  ]);
+  const { data: source, normalisation } = readJointDescription(supernet);
+  claimFolder(flags.out, flags);
+  const bar = createProgressBar({ isQuiet: flags.json === true });
+  const { name, splitSeed, validation, size, limit } = source;
+  const how = { data: name, seed: splitSeed, splitSeed, validation, ...(size ? { size } : {}), ...(limit ? { limit } : {}) };
+  const loaded = await loadData(flags.data ?? name, loadOptions(how, bar.onProgress));
+  return {
+    bar,
+    common: {
+      supernetDir: supernet,
+      dir: flags.out,
+      config,
+      population: flags.population,
+      generations: flags.generations,
+      threads: flags.threads,
+      data: { ...loaded, normalisation },
+      recipe,
+      distillation: flags.distillation,
+      signal,
+      onStart: protect,
+      onProgress: bar.onProgress,
+      onNote: (text) => {
+        if (!flags.json) note(text);
+      },
+    },
+  };
+}

@@ -1,0 +1,116 @@
+/** @file `fettle joint train`: the network that sub-nets are taken from. */
+import type { Command } from "commander";
+import type { JointTrainResult, Ranking } from "../run/joint-train-run.ts";
+import { formatPercent } from "../util/units.ts";
+import type { CommandContext } from "./main.ts";
+import { type CommonFlags, count, type DataFlags, examples, loadOptions, number, withData, withRun } from "./options.ts";
+import { note, print, printJson, table } from "./output.ts";
+import { createProgressBar } from "./progress-bar.ts";
+
+interface TrainFlags extends DataFlags, CommonFlags {
+  readonly epochs: number;
+  readonly lr: number;
+  readonly batch: number;
+  readonly weightDecay: number;
+  readonly width: number;
+  readonly space?: string;
+  readonly samples: number;
+  readonly quantizedSamples: number;
+  readonly tuneSteps: number;
+  readonly tuneLr: number;
+  readonly resume?: true;
+  readonly out: string;
+}
+
+export function registerJointTrain(joint: Command, context: CommandContext): void {
+  withData(withRun(joint.command("train").description("train the once-for-all network and its accuracy predictors"), "runs/supernet"))
+    .option("--epochs <n>", "epochs over all stages", count, 40)
+    .option("--lr <rate>", "highest learning rate of the full network", number({ min: 0 }), 0.2)
+    .option("--batch <n>", "images per step", count, 128)
+    .option("--weight-decay <rate>", "weight decay", number({ min: 0 }), 4e-5)
+    .option("--width <factor>", "widths of the default space relative to the papers'", number({ min: 0.1, max: 4 }), 0.5)
+    .option("--space <file>", "elastic space as JSON (default: MobileNet blocks for the images' size)")
+    .option("--samples <n>", "float sub-nets that the predictor learns from", number({ min: 20, integer: true }), 400)
+    .option("--quantized-samples <n>", "sub-nets at bits that it learns from", number({ min: 20, integer: true }), 300)
+    .option("--tune-steps <n>", "batches each of those is trained on first", number({ min: 0, integer: true }), 30)
+    .option("--tune-lr <rate>", "learning rate of that", number({ min: 0 }), 1e-3)
+    .option("--resume", "go on with the run in --out")
+    .addHelpText(
+      "after",
+      examples(["joint train --data fashion-mnist --out runs/shoes-supernet", "joint train --data images:photos --size 64 --epochs 80"]),
+    )
+    .action((flags: TrainFlags) => train(flags, context));
+}
+
+async function train(flags: TrainFlags, { signal, protect }: CommandContext): Promise<void> {
+  const { json, dryRun, resume, overwrite, ...rest } = flags;
+  const config = { command: "joint train", ...rest };
+  if (dryRun) return printJson(config);
+  const [{ loadData }, { runJointTrain }, { loadElasticSpace }, { claimFolder }] = await Promise.all([
+    import("../data/load.ts"),
+    import("../run/joint-train-run.ts"),
+    import("../space/load.ts"),
+    import("../run/resume.ts"),
+  ]);
+  if (!resume) claimFolder(flags.out, flags);
+  const bar = createProgressBar({ isQuiet: json === true });
+  const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
+  const space = loadElasticSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
+  const { size, limit, validation, splitSeed, seed } = flags;
+  const result = await runJointTrain({
+    space,
+    data,
+    source: {
+      name: flags.data,
+      splitSeed: splitSeed ?? seed,
+      validation,
+      ...(size === undefined ? {} : { size }),
+      ...(limit === undefined ? {} : { limit }),
+    },
+    dir: flags.out,
+    config,
+    epochs: flags.epochs,
+    lr: flags.lr,
+    batchSize: flags.batch,
+    weightDecay: flags.weightDecay,
+    augmentation: { crop: 4, flip: true },
+    floatSamples: flags.samples,
+    quantizedSamples: flags.quantizedSamples,
+    tuneSteps: flags.tuneSteps,
+    tuneLr: flags.tuneLr,
+    seed,
+    ...(resume ? { resume: true } : {}),
+    signal,
+    onStart: protect,
+    onProgress: bar.onProgress,
+    onNote: (text) => {
+      if (!json) note(text);
+    },
+  });
+  bar.stop();
+  if (result.isCancelled) process.exitCode = 4;
+  if (json) return printJson(result);
+  if (result.isCancelled) return print("interrupted: the same command with --resume goes on");
+  showTraining(result, flags.out);
+}
+
+function showTraining({ largest, smallest, float, quantized, transfer }: JointTrainResult, out: string): void {
+  const row = (name: string, { learnt, heldOut, pairwiseAccuracy, kendallTau }: Ranking) => [
+    name,
+    `${learnt}`,
+    `${heldOut}`,
+    formatPercent(pairwiseAccuracy),
+    kendallTau.toFixed(3),
+  ];
+  print(`supernet  test accuracy ${formatPercent(largest!)} of the largest, ${formatPercent(smallest!)} of the smallest sub-net\n`);
+  print(
+    table(
+      ["predictor", "learnt from", "asked about", "pairs in order", "Kendall's tau"],
+      [row("float", float!), row("with bits", quantized!)],
+    ),
+  );
+  print("");
+  const rows = transfer.map(({ learnt, withTransfer, without }) => [`${learnt}`, formatPercent(withTransfer), formatPercent(without)]);
+  print(table(["samples with bits", "pairs in order", "without transfer"], rows));
+  print(`saved    ${out}: fettle joint search ${out} --device … finds sub-nets`);
+}
