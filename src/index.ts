@@ -14,18 +14,32 @@ export { type LatencyStatistics, type MeasureOptions, measureModel, measureToget
 export { openDevice, openQuantizedDevice } from "./hardware/open.ts";
 export { operatorsOf } from "./hardware/operators.ts";
 export type { Accelerator, LayerCost, LayerGeometry, Precision, PrecisionChoices } from "./hardware/precision.ts";
+export type { JointBudget, JointDevice, JointLimitKind } from "./joint/limits.ts";
 export type { CostLossName, CostLossOptions } from "./nas/losses.ts";
 export type { SearchMode, SearchReport } from "./nas/search.ts";
 export { exportOnnx } from "./onnx/export.ts";
 export { createSession, type OnnxSession } from "./onnx/session.ts";
 export type { Card, Constraint } from "./run/card.ts";
+export { type JointMethod, type JointSearchResult, type JointSearchRunOptions, runJointSearch } from "./run/joint-search-run.ts";
+export { type JointTrainOptions, type JointTrainResult, runJointTrain } from "./run/joint-train-run.ts";
 export { type OpenedModel, openModel } from "./run/model-file.ts";
 export { type NasPipelineOptions, type NasPipelineResult, runNas } from "./run/nas-pipeline.ts";
 export { type PruneOptions, type PruneResult, runPrune } from "./run/prune-run.ts";
 export { type QuantizeOptions, type QuantizeResult, runQuantize } from "./run/quantize-run.ts";
 export { type TrainRunOptions, type TrainRunResult, trainNetwork } from "./run/train-run.ts";
+export {
+  createEvolution,
+  type Evolution,
+  type EvolutionOptions,
+  type EvolveOptions,
+  evolve,
+  randomSearch,
+  type Scored,
+} from "./search/evolve.ts";
+export { paretoFront } from "./search/pareto.ts";
 export { type Architecture, parseArchitecture, printArchitecture, sampleArchitecture } from "./space/architecture.ts";
 export { mobileNetSpace, parseSpace, proxylessImagenet, type SpaceDescription } from "./space/description.ts";
+export { apqImagenet, type ElasticSpace, elasticMobileNet, parseElasticSpace } from "./space/elastic.ts";
 export { architectureGraph } from "./space/graphs.ts";
 export { defaultRecipe, type EpochReport, type Recipe } from "./train/recipe.ts";
 export type { OnProgress, ProgressEvent } from "./util/progress.ts";

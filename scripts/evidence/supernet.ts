@@ -1,0 +1,80 @@
+/**
+ * @file Sub-nets straight from a supernet beside the same sub-nets trained alone: the largest, the smallest, and random ones.
+ *
+ *   node scripts/evidence/supernet.ts SUPERNET_DIR [--random 20] [--epochs 8] [--seed 0]
+ *
+ * Prints a line for each as it is done, at the end a table; a sub-net that stands in SUPERNET_DIR/alone.jsonl is not trained again.
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { calibrationBatches } from "../../src/data/calibration.ts";
+import { loadData } from "../../src/data/load.ts";
+import { inspectGraph } from "../../src/graph/counts.ts";
+import { paramSpecs } from "../../src/graph/params.ts";
+import { subnetAccuracy } from "../../src/joint/extract.ts";
+import { sampleSubnet } from "../../src/joint/stages.ts";
+import { loadSupernet } from "../../src/joint/train-supernet.ts";
+import { createParameters } from "../../src/nn/parameters.ts";
+import { readJointDescription, SUPERNET } from "../../src/run/joint-folder.ts";
+import { openJournal } from "../../src/run/journal.ts";
+import { largestSubnet, smallestSubnet, summariseSubnet } from "../../src/space/subnet.ts";
+import { subnetGraph } from "../../src/space/subnet-graph.ts";
+import { evaluate } from "../../src/train/evaluate.ts";
+import { defaultRecipe, trainByRecipe } from "../../src/train/recipe.ts";
+import { createRng } from "../../src/util/rng.ts";
+import { mean } from "../../src/util/statistics.ts";
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    random: { type: "string", default: "20" },
+    epochs: { type: "string", default: "8" },
+    seed: { type: "string", default: "0" },
+  },
+});
+const [dir] = positionals;
+if (!dir) throw new Error("supernet: the folder of a trained supernet must be given");
+const { space, data: source, normalisation } = readJointDescription(dir);
+const { name, splitSeed, validation, size, limit } = source;
+const loaded = await loadData(name, {
+  seed: splitSeed,
+  validationRatio: validation,
+  ...(size ? { size } : {}),
+  ...(limit ? { limit } : {}),
+});
+const data = { ...loaded, normalisation };
+using shared = loadSupernet(space, join(dir, SUPERNET));
+const images = calibrationBatches(data, { seed: Number(values.seed), count: 8, batchSize: 250 });
+const rng = createRng(Number(values.seed)).fork("alone");
+const subnets = [
+  ["largest", largestSubnet(space)],
+  ["smallest", smallestSubnet(space)],
+  ...Array.from({ length: Number(values.random) }, (_, i) => [`random ${i + 1}`, sampleSubnet(space, "width", rng)] as const),
+] as const;
+const journal = openJournal<{ name: string; alone: number }>(join(dir, "alone.jsonl"), true);
+const known = new Map(journal.entries.map(({ name: one, alone }) => [one, alone]));
+const recipe = { ...defaultRecipe, epochs: Number(values.epochs), weightDecay: 4e-5, seed: Number(values.seed) };
+
+async function trainedAlone(title: string, graph: ReturnType<typeof subnetGraph>): Promise<number> {
+  const before = known.get(title);
+  if (before !== undefined) return before;
+  using params = createParameters(paramSpecs(graph), createRng(recipe.seed).fork("weights"));
+  await trainByRecipe({ graph, params, data, recipe });
+  const { accuracy } = evaluate(graph, params, data.test, { normalisation });
+  journal.append({ name: title, alone: accuracy });
+  return accuracy;
+}
+
+const percent = (ratio: number) => (100 * ratio).toFixed(2);
+const rows: { readonly shared: number; readonly alone: number }[] = [];
+console.log("| sub-net | choices | MACs, M | from the supernet | trained alone | difference |\n|---|---|---|---|---|---|");
+for (const [title, subnet] of subnets) {
+  const graph = subnetGraph(space, subnet);
+  const inSupernet = subnetAccuracy(space, shared, subnet, { data, images, set: "test" });
+  const alone = await trainedAlone(title, graph);
+  rows.push({ shared: inSupernet, alone });
+  const macs = (inspectGraph(graph).macs / 1e6).toFixed(2);
+  const choices = summariseSubnet(space, subnet).replaceAll("|", "\\|");
+  console.log(`| ${title} | ${choices} | ${macs} | ${percent(inSupernet)}% | ${percent(alone)}% | ${percent(inSupernet - alone)} |`);
+}
+console.log(`\nmean difference ${percent(mean(rows.map((row) => row.shared - row.alone)))} points over ${rows.length} sub-nets`);
