@@ -14,6 +14,7 @@ import { examples } from "./options.ts";
 import { note } from "./output.ts";
 import { registerPrune } from "./prune.ts";
 import { registerQuantize } from "./quantize.ts";
+import { registerReport } from "./report.ts";
 import { registerTrain } from "./train.ts";
 
 const USAGE_ERROR = 2;
@@ -61,6 +62,7 @@ function createProgram(context: CommandContext): Command {
     registerEvaluate,
     registerInspect,
     registerBench,
+    registerReport,
     registerDevices,
     registerDoctor,
   ];

@@ -27,6 +27,7 @@ import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
+import { writeLayerCosts } from "./layer-costs.ts";
 import {
   formatPruneCost,
   isMeasuredLatency,
@@ -128,6 +129,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const reward = rewardOf(options.reward, macs, paramsOf);
   let best: Evaluated | null = null;
   const onEpisode = async (event: EpisodeReport) => {
+    folder.log({ type: "episode", ...event });
     if (event.isBest) {
       best = event;
       writePolicy(folder, prunable, event.decisions, { accuracy: event.accuracy, reward: event.reward, episode: event.episode });
@@ -200,7 +202,8 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
       recalibrate(smaller.graph, own, renewal);
       return { graph: smaller.graph, params: own, [Symbol.dispose]: () => own[Symbol.dispose]() };
     },
-    deploy: ({ name, decisions: kept }, network) => {
+    deploy: async ({ name, decisions: kept }, network) => {
+      await writeLayerCosts(folder, options.device, { graph: model.graph }, { graph: network.graph });
       writePolicy(folder, prunable, kept, { policy: name, accuracy: known.get(policyKey(kept)) });
       return deployPruned(options, { ...network, folder, budget, kept });
     },

@@ -30,6 +30,7 @@ import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
+import { writeLayerCosts } from "./layer-costs.ts";
 import { formatQuantizeCost, isMeasured, type QuantizeBudgetKind, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
 import { requireSameRun } from "./resume.ts";
 
@@ -149,6 +150,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   const report = createProgress("searching", options.episodes, clock, onProgress);
   let best: Evaluated | null = null;
   const onEpisode = async (event: EpisodeReport) => {
+    folder.log({ type: "episode", ...event });
     if (event.isBest) {
       best = event;
       writePolicy(folder, layers, fromDecisions(event.decisions), limits, scheme, { accuracy: event.accuracy, episode: event.episode });
@@ -215,8 +217,10 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       const net = prepare(fromDecisions(decisions));
       return { ...net, projections: net.quantizers };
     },
-    deploy: ({ name, decisions }, net) => {
+    deploy: async ({ name, decisions }, net) => {
       const bits = fromDecisions(decisions);
+      const after = { graph: net.graph, bits: policyOf(layers, bits) };
+      await writeLayerCosts(folder, isMeasured(device) ? null : device, { graph: model.graph }, after);
       writePolicy(folder, layers, bits, limits, scheme, { policy: name, accuracy: known.get(policyKey(decisions)) });
       return deployQuantized(options, net, limits, policyOf(layers, bits), cost(bits), folder);
     },

@@ -60,15 +60,31 @@ beforeAll(async () => {
 });
 
 describe("help", () => {
-  test.each(["train", "evaluate", "inspect", "bench", "nas", "prune", "quantize", "devices", "doctor"])("%s has examples", (verb) => {
-    const { status, stdout } = fettle(verb, "--help");
-    expect(status).toBe(0);
-    expect(stdout).toMatch(/Examples:\n {2}\$ fettle /);
-  });
+  test.each(["train", "evaluate", "inspect", "bench", "nas", "prune", "quantize", "report", "devices", "doctor"])(
+    "%s has examples",
+    (verb) => {
+      const { status, stdout } = fettle(verb, "--help");
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/Examples:\n {2}\$ fettle /);
+    },
+  );
   test("the program names every verb and the exit codes", () => {
     const { status, stdout } = fettle("--help");
     expect(status).toBe(0);
-    for (const word of ["train", "evaluate", "inspect", "bench", "nas", "prune", "devices", "doctor", "Exit codes:"])
+    for (const word of [
+      "train",
+      "evaluate",
+      "inspect",
+      "bench",
+      "nas",
+      "prune",
+      "quantize",
+      "joint",
+      "report",
+      "devices",
+      "doctor",
+      "Exit codes:",
+    ])
       expect(stdout).toContain(word);
   });
 });
@@ -291,6 +307,11 @@ describe("prune", () => {
       card.accuracy.test,
     );
     const policy = json(readFileSync(join(dir, "pruned", "policy.json"), "utf8"));
+    expect(json(fettle("report", "pruned", "--json").stdout)).toEqual({
+      path: "pruned/report.html",
+      sections: ["Limits", "The model", "Accuracy and cost", "Beside simpler rules", "Channels", "Cost of every layer", "The search"],
+    });
+    expect(fettle("report", "photos").stderr).toBe("fettle: report: photos must be the folder of a run, got no config.json\n");
     expect(policy.amc[0]).toBe(3);
     expect(policy.groups.every(({ kept, channels }: { kept: number; channels: number }) => kept >= 1 && kept <= channels)).toBe(true);
   });

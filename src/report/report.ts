@@ -1,0 +1,153 @@
+/** @file The report of a run: what it was asked for, what it found, and how it got there. */
+import { paretoFront } from "../search/pareto.ts";
+import { formatBytes, formatCount, formatEnergy, formatMs, formatPercent } from "../util/units.ts";
+import { architectureFigure, blocksOfLayers } from "./architecture-figure.ts";
+import { bitsFigure } from "./bits-figure.ts";
+import { densityFigure } from "./density-figure.ts";
+import { episodesFigure } from "./episodes-figure.ts";
+import { type Candidate, frontFigure } from "./front-figure.ts";
+import { pageHtml, type Section, tableHtml } from "./html.ts";
+import { layerCostFigure } from "./layer-cost-figure.ts";
+import type { RunCard, RunData } from "./run-data.ts";
+
+const FORMATS: Readonly<Record<string, (value: number) => string>> = { ms: formatMs, mJ: formatEnergy, bytes: formatBytes };
+const valueIn = (unit: string, value: number): string => (FORMATS[unit] ?? ((n: number) => `${formatCount(n)} ${unit}`))(value);
+
+function limitsSection({ constraints }: RunCard): Section | null {
+  if (constraints.length === 0) return null;
+  const rows = constraints.map(({ name, unit, limit, value, isMet, obtained }) => [
+    name,
+    valueIn(unit, limit),
+    valueIn(unit, value),
+    isMet ? "met" : "MISSED",
+    obtained,
+  ]);
+  return { title: "Limits", body: tableHtml(["limit", "at most", "value", "", "how it was obtained"], rows) };
+}
+
+function modelSection({ network, accuracy, latency, macs, params, fileBytes, bitOps, peakActivationBytes }: RunCard): Section {
+  const rows = [
+    ["network", network],
+    ["test accuracy", `${formatPercent(accuracy.test)} of ${accuracy.testImages} images, measured on the file`],
+    ["latency", `${formatMs(latency.p50Ms)} (p95 ${formatMs(latency.p95Ms)}) on ${latency.device}, ${latency.threads} thread, measured`],
+    ["file", formatBytes(fileBytes)],
+    ["MACs", formatCount(macs)],
+    ["parameters", formatCount(params)],
+    ["peak activations", `${formatBytes(peakActivationBytes)} as float32`],
+    ...(bitOps === undefined ? [] : [["BitOps", formatCount(bitOps)]]),
+  ];
+  return { title: "The model", body: tableHtml(["", ""], rows) };
+}
+
+const costOf = (policy: { readonly cost?: number | undefined; readonly macs?: number | undefined }): number | null =>
+  policy.cost ?? policy.macs ?? null;
+
+/** Every policy that was trained, and its place between accuracy and cost. */
+function policySections({ policies, card }: RunData): Section[] {
+  if (!policies) return [];
+  const { original } = policies;
+  const limit = card?.constraints[0] ?? null;
+  const unit = limit?.unit ?? "MACs";
+  const hasCost = policies.policies.some(({ cost }) => cost !== undefined);
+  const text = (value: number | null) => (value === null ? "" : hasCost ? valueIn(unit, value) : `${formatCount(value)} MACs`);
+  const rows = policies.policies.map((policy) => [
+    policy.name,
+    text(costOf(policy)),
+    ...[policy.validation, policy.test].map(formatPercent),
+    ...(policy.tuned ? [policy.tuned.validation, policy.tuned.test].map(formatPercent) : ["", ""]),
+  ]);
+  const whole = ["original", "", formatPercent(original.validation), formatPercent(original.test), "", ""];
+  const header = ["policy", "cost", "validation", "test", "trained: validation", "test"];
+  return [{ title: "Beside simpler rules", body: tableHtml(header, [whole, ...rows]) }];
+}
+
+/** Candidates with accuracy against the cost that was limited. */
+function frontSection({ policies, frontier, card, policy }: RunData): Section | null {
+  const [limit] = card?.constraints ?? [];
+  const found: Candidate[] = (policies?.policies ?? []).flatMap((one) => {
+    const cost = costOf(one);
+    return cost === null ? [] : [{ name: one.name, cost, accuracy: one.tuned?.validation ?? one.validation }];
+  });
+  if (frontier && limit) {
+    const chosen = { name: "chosen", cost: limit.value, accuracy: policy?.predicted ?? 0 };
+    const body = frontFigure({
+      cost: `${limit.name}, ${limit.unit}`,
+      candidates: [],
+      front: frontier.frontier,
+      limit: limit.limit,
+      chosen: policy?.predicted === undefined ? null : chosen,
+    });
+    return {
+      title: "Accuracy and cost",
+      body,
+      caption: "Line: what nothing beats in predicted accuracy and cost. Star: what was chosen. Dashed: the limit.",
+    };
+  }
+  if (found.length < 2) return null;
+  const front = paretoFront(found, ({ cost, accuracy }) => [accuracy, -cost]);
+  const isLimited = limit && policies!.policies.some(({ cost }) => cost !== undefined || limit.unit === "MACs");
+  const body = frontFigure({
+    cost: isLimited ? `${limit.name}, ${limit.unit}` : "MACs",
+    candidates: found,
+    front,
+    limit: isLimited ? limit.limit : null,
+    chosen: null,
+  });
+  return { title: "Accuracy and cost", body, caption: "Validation accuracy of every policy after training. Dashed: the limit." };
+}
+
+/** Sections of what the folder has, in reading order. */
+export function reportSections(data: RunData): Section[] {
+  const { card, policy, episodes, layerCosts } = data;
+  const blocks = card ? blocksOfLayers(card.layers) : [];
+  const groups = policy?.groups ?? [];
+  const bits = (policy?.layers ?? []).map((layer) => ({ ...layer, isDepthwise: layer.name.includes("depthwise") }));
+  const sections: (Section | null)[] = [
+    card && limitsSection(card),
+    card && modelSection(card),
+    frontSection(data),
+    ...policySections(data),
+    blocks.length > 0
+      ? {
+          title: "Architecture",
+          body: architectureFigure(blocks),
+          caption: "A box for every block: as wide as its depthwise convolution has channels, as high as its kernel.",
+        }
+      : null,
+    groups.length > 0
+      ? {
+          title: "Channels",
+          body: densityFigure(groups),
+          caption: "Share of its channels that every group keeps; above the bars how many.",
+        }
+      : null,
+    bits.length > 0 ? { title: "Bits", body: bitsFigure("the policy that was kept", bits) } : null,
+    layerCosts
+      ? {
+          title: "Cost of every layer",
+          body: layerCostFigure(layerCosts.unit, layerCosts.layers),
+          caption: `On ${layerCosts.device}: grey before, blue after.`,
+        }
+      : null,
+    episodes.length > 1
+      ? {
+          title: "The search",
+          body: episodesFigure(episodes),
+          caption: "Grey: random policies. Blue: the agent's. Line: the best so far. Below: how far actions were varied.",
+        }
+      : null,
+  ];
+  return sections.filter((section) => section !== null);
+}
+
+/** One self-contained HTML page. */
+export function reportHtml(data: RunData): string {
+  const { name, config, card } = data;
+  const facts = [
+    ...(typeof config.command === "string" ? [`fettle ${config.command}`] : []),
+    ...(typeof config.data === "string" ? [config.data] : []),
+    ...(card?.seed === undefined ? [] : [`seed ${card.seed}`]),
+    ...Object.entries(card?.versions ?? {}).map(([what, version]) => `${what} ${version}`),
+  ];
+  return pageHtml(`Fettle: ${name}`, facts.join(" · "), reportSections(data));
+}
