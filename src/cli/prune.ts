@@ -68,19 +68,19 @@ const LIMITS = [
   ["maxEnergy", "--max-energy", "energy", "energy"],
 ] as const;
 
-function budgetOf(flags: PruneFlags) {
+function budgetsOf(flags: PruneFlags) {
   const given = LIMITS.filter(([key]) => flags[key] !== undefined);
   const names = LIMITS.map(([, flag]) => flag).join(", ");
-  if (given.length + (flags.reward ? 1 : 0) !== 1) {
-    const got = [...given.map(([, flag]) => flag), ...(flags.reward ? ["--reward"] : [])].join(" and ") || "none";
-    throw new AppError("CONFIG", `prune: one of ${names} and --reward must be given, got ${got}`);
+  if ((given.length === 0) === (flags.reward === undefined)) {
+    const got = given.length === 0 ? "none" : `${given.map(([, flag]) => flag).join(", ")} and --reward`;
+    throw new AppError("CONFIG", `prune: limits (${names}) or --reward must be given, got ${got}`);
   }
-  const [limit] = given;
-  if (flags.fineGrained && limit?.[2] !== "size")
-    throw new AppError("CONFIG", `prune: --fine-grained must have --max-size, got ${limit?.[1] ?? "--reward"}`);
-  if (!limit) return null;
-  const [key, flag, kind, dimension] = limit;
-  return { kind, quantity: parseQuantity(flags[key]!, dimension, flag) };
+  if (flags.fineGrained && given.map(([, , kind]) => kind).join() !== "size")
+    throw new AppError(
+      "CONFIG",
+      `prune: --fine-grained must have --max-size alone, got ${given.map(([, flag]) => flag).join(", ") || "--reward"}`,
+    );
+  return given.map(([key, flag, kind, dimension]) => ({ kind, quantity: parseQuantity(flags[key]!, dimension, flag) }));
 }
 
 function stepOf(text: string): number | "device" {
@@ -112,9 +112,9 @@ async function prune(target: string, flags: PruneFlags, context: CommandContext)
   }
   const { data } = flags;
   if (!data) throw new AppError("CONFIG", "prune: --data must be given, got none");
-  const budget = budgetOf(flags);
+  const budgets = budgetsOf(flags);
   const step = stepOf(flags.channelStep);
-  const opened = await loadCompression("prune", target, { ...flags, data }, context, { budget, recipe: recipeOf(flags) });
+  const opened = await loadCompression("prune", target, { ...flags, data }, context, { budgets, recipe: recipeOf(flags) });
   if (!opened) return;
   const { common, bar } = opened;
   const [{ openDevice }, { runPrune }, { runSparsePrune }] = await Promise.all([
@@ -128,18 +128,18 @@ async function prune(target: string, flags: PruneFlags, context: CommandContext)
     onProgress: bar.onProgress,
   });
   const result = flags.fineGrained
-    ? await runSparsePrune({ ...common, size: budget!.quantity })
+    ? await runSparsePrune({ ...common, size: budgets[0]!.quantity })
     : await runPrune({
         ...common,
         device,
-        budget,
+        budgets,
         reward: flags.reward ?? "accuracy",
         step,
         lowest: flags.lowest,
         baselines: flags.baselines === true,
       });
   bar.stop();
-  if (result.isCancelled || result.constraint?.isMet === false) process.exitCode = 4;
+  if (result.isCancelled || result.card.constraints.some(({ isMet }) => !isMet)) process.exitCode = 4;
   if (flags.json) return printJson(result);
   if ("rounds" in result) showSparse(result);
   else showChannels(result);
@@ -153,7 +153,7 @@ function showSparse({ card, original, rounds, constraint }: SparseResult): void 
   print(`test accuracy ${formatPercent(card.accuracy.test)}, the original ${formatPercent(original.test)}`);
 }
 
-function showChannels({ card, original, policies, chosen, constraint, latencyMs }: PruneResult): void {
+function showChannels({ card, original, policies, chosen, constraints, latencyMs }: PruneResult): void {
   const rows = policies.map(({ name, macs, params, validation, test, tuned }) => [
     name,
     formatCount(macs),
@@ -174,7 +174,7 @@ function showChannels({ card, original, policies, chosen, constraint, latencyMs 
   ];
   print(table(["policy", "MACs", "parameters", "validation", "test", "fine-tuned: validation", "test"], [whole, ...rows]));
   if (chosen !== "amc") print(`\nkept     ${chosen}: the best on validation images after fine-tuning`);
-  if (constraint) showConstraint(constraint);
+  for (const constraint of constraints) showConstraint(constraint);
   print(
     `measured ${formatMs(latencyMs.pruned)} on cpu, the original ${formatMs(latencyMs.original)}; test accuracy ${formatPercent(card.accuracy.test)}`,
   );

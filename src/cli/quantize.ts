@@ -74,42 +74,39 @@ const LIMITS = [
   ["maxBitops", "--max-bitops", "bitops", "count"],
 ] as const satisfies readonly (readonly [keyof QuantizeFlags, string, QuantizeBudgetKind, string])[];
 
-function budgetOf(flags: QuantizeFlags) {
+function budgetsOf(flags: QuantizeFlags) {
   const given = LIMITS.filter(([key]) => flags[key] !== undefined);
-  const [limit] = given;
-  if (!limit || given.length > 1) {
-    const [names, got] = [LIMITS, given].map((list) => list.map(([, flag]) => flag).join(", "));
-    throw new AppError("CONFIG", `quantize: one of ${names} must be given, got ${got || "none"}`);
-  }
-  const [key, flag, kind, dimension] = limit;
-  return { kind, quantity: parseQuantity(flags[key]!, dimension, flag) };
+  if (given.length === 0)
+    throw new AppError("CONFIG", `quantize: at least one of ${LIMITS.map(([, flag]) => flag).join(", ")} must be given, got none`);
+  return given.map(([key, flag, kind, dimension]) => ({ kind, quantity: parseQuantity(flags[key]!, dimension, flag) }));
 }
 
 async function quantize(target: string, flags: QuantizeFlags, context: CommandContext): Promise<void> {
   if (flags.ema > 0) throw new AppError("CONFIG", `quantize: --ema must be 0, since an average of codes is no code, got ${flags.ema}`);
-  const budget = budgetOf(flags);
-  const scheme: WeightScheme = flags.quantizer ?? (budget.kind === "size" ? "kmeans" : "linear");
-  if (scheme === "kmeans" && budget.kind !== "size")
+  const budgets = budgetsOf(flags);
+  const kinds = budgets.map(({ kind }) => kind).join(", ");
+  const scheme: WeightScheme = flags.quantizer ?? (kinds === "size" ? "kmeans" : "linear");
+  if (scheme === "kmeans" && kinds !== "size")
     throw new AppError(
       "CONFIG",
-      `quantize: --quantizer kmeans must go with --max-size, since shared values are not computed with, got ${budget.kind}`,
+      `quantize: --quantizer kmeans must go with --max-size alone, since shared values are not computed with, got ${kinds}`,
     );
-  if (budget.kind === "size" && flags.device)
+  if (kinds === "size" && flags.device)
     throw new AppError(
       "CONFIG",
-      `quantize: --max-size must be given without --device, since a file has one size everywhere, got ${flags.device}`,
+      `quantize: --max-size alone must be given without --device, since a file has one size everywhere, got ${flags.device}`,
     );
   const [{ openQuantizedDevice }, { runQuantize }] = await Promise.all([import("../hardware/open.ts"), import("../run/quantize-run.ts")]);
   const device = flags.device
     ? await openQuantizedDevice(flags.device, { threads: flags.threads, onWarning: (message) => note(`fettle: ${message}`) })
     : null;
-  const opened = await loadCompression("quantize", target, flags, context, { budget, scheme, recipe: recipeOf(flags) });
+  const opened = await loadCompression("quantize", target, flags, context, { budgets, scheme, recipe: recipeOf(flags) });
   if (!opened) return;
   const { common, bar } = opened;
   const result = await runQuantize({
     ...common,
     device,
-    budget,
+    budgets,
     bits: flags.bits,
     scheme,
     calibration: flags.calibration,
@@ -117,8 +114,8 @@ async function quantize(target: string, flags: QuantizeFlags, context: CommandCo
     baselines: flags.baselines === true,
   });
   bar.stop();
-  await drawBits(result, `${flags.device ?? "any device"}, limit ${budget.kind}`, flags.out);
-  if (result.isCancelled || !result.constraint.isMet) process.exitCode = 4;
+  await drawBits(result, `${flags.device ?? "any device"}, limit ${kinds}`, flags.out);
+  if (result.isCancelled || result.constraints.some(({ isMet }) => !isMet)) process.exitCode = 4;
   if (flags.json) return printJson(result);
   show(result);
   print(`saved    ${flags.out}/model.onnx, card.json, policy.json, bits.svg (${formatBytes(result.card.fileBytes)})`);
@@ -135,23 +132,40 @@ async function drawBits({ layers, policies, chosen }: QuantizeResult, title: str
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
 const oneDigit = (value: number) => value.toFixed(1);
 
-function show({ card, original, policies, chosen, constraint, latencyMs, isQuantizedKept }: QuantizeResult): void {
-  const cost = (value: number) => formatIn(constraint.unit, value);
-  const rows = policies.map(({ name, bits, cost: own, validation, test, tuned }) => [
+function show({ card, original, policies, chosen, constraints, latencyMs, isQuantizedKept }: QuantizeResult): void {
+  const rows = policies.map(({ name, bits, costs, validation, test, tuned }) => [
     name,
     oneDigit(mean(bits.map(({ weightBits }) => weightBits))),
     oneDigit(mean(bits.map(({ activationBits }) => activationBits))),
-    cost(own),
+    ...costs.map((value, i) => formatIn(constraints[i]!.unit, value)),
     formatPercent(validation),
     formatPercent(test),
     tuned === null ? "-" : formatPercent(tuned.validation),
     tuned === null ? "-" : formatPercent(tuned.test),
   ]);
-  const whole = ["float", "32.0", "32.0", "-", formatPercent(original.validation), formatPercent(original.test), "-", "-"];
-  const columns = ["policy", "weight bits", "activation bits", constraint.name, "validation", "test", "fine-tuned: validation", "test"];
+  const whole = [
+    "float",
+    "32.0",
+    "32.0",
+    ...constraints.map(() => "-"),
+    formatPercent(original.validation),
+    formatPercent(original.test),
+    "-",
+    "-",
+  ];
+  const columns = [
+    "policy",
+    "weight bits",
+    "activation bits",
+    ...constraints.map(({ name }) => name),
+    "validation",
+    "test",
+    "fine-tuned: validation",
+    "test",
+  ];
   print(table(columns, [whole, ...rows]));
   if (chosen !== "haq") print(`\nkept     ${chosen}: the best on validation images after training`);
-  showConstraint(constraint);
+  for (const constraint of constraints) showConstraint(constraint);
   print(
     `measured ${formatMs(latencyMs.quantized)} on this cpu, the float file ${formatMs(latencyMs.original)}; test accuracy ${formatPercent(card.accuracy.test)}, ${formatBytes(card.fileBytes)} of ${formatBytes(original.fileBytes)}`,
   );

@@ -32,8 +32,8 @@ const card = {
 const policies = {
   original: { validation: 0.9, test: 0.9 },
   policies: [
-    { name: "haq", cost: 0.2, validation: 0.7, test: 0.6, tuned: { validation: 0.8, test: 0.79 } },
-    { name: "uniform", cost: 0.25, validation: 0.6, test: 0.6, tuned: { validation: 0.75, test: 0.7 } },
+    { name: "haq", costs: [0.2], validation: 0.7, test: 0.6, tuned: { validation: 0.8, test: 0.79 } },
+    { name: "uniform", costs: [0.25], validation: 0.6, test: 0.6, tuned: { validation: 0.75, test: 0.7 } },
   ],
 };
 const policy = {

@@ -39,8 +39,9 @@ function modelSection({ network, accuracy, latency, macs, params, fileBytes, bit
   return { title: "The model", body: tableHtml(["", ""], rows) };
 }
 
-const costOf = (policy: { readonly cost?: number | undefined; readonly macs?: number | undefined }): number | null =>
-  policy.cost ?? policy.macs ?? null;
+/** In the unit of the first limit, or MACs. */
+const costOf = (policy: { readonly costs?: readonly number[] | undefined; readonly macs?: number | undefined }): number | null =>
+  policy.costs?.[0] ?? policy.macs ?? null;
 
 /** Every policy that was trained, and its place between accuracy and cost. */
 function policySections({ policies, card }: RunData): Section[] {
@@ -48,7 +49,7 @@ function policySections({ policies, card }: RunData): Section[] {
   const { original } = policies;
   const limit = card?.constraints[0] ?? null;
   const unit = limit?.unit ?? "MACs";
-  const hasCost = policies.policies.some(({ cost }) => cost !== undefined);
+  const hasCost = policies.policies.some(({ costs }) => costs !== undefined);
   const text = (value: number | null) => (value === null ? "" : hasCost ? valueIn(unit, value) : `${formatCount(value)} MACs`);
   const rows = policies.policies.map((policy) => [
     policy.name,
@@ -85,7 +86,7 @@ function frontSection({ policies, frontier, card, policy }: RunData): Section | 
   }
   if (found.length < 2) return null;
   const front = paretoFront(found, ({ cost, accuracy }) => [accuracy, -cost]);
-  const isLimited = limit && policies!.policies.some(({ cost }) => cost !== undefined || limit.unit === "MACs");
+  const isLimited = limit && policies!.policies.some(({ costs }) => costs !== undefined || limit.unit === "MACs");
   const body = frontFigure({
     cost: isLimited ? `${limit.name}, ${limit.unit}` : "MACs",
     candidates: found,

@@ -50,7 +50,7 @@ const policies = z.object({
       test: z.number(),
       tuned: accuracies.nullable(),
       macs: z.number().optional(),
-      cost: z.number().optional(),
+      costs: z.array(z.number()).optional(),
     }),
   ),
 });

@@ -19,8 +19,8 @@ export type PruneDevice = Device | CpuDevice | Accelerator;
 
 export interface PruneLimitOptions {
   readonly device: PruneDevice;
-  /** null: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
-  readonly budget: { readonly kind: PruneBudgetKind; readonly quantity: Quantity } | null;
+  /** What must hold at once; none: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
+  readonly budgets: readonly { readonly kind: PruneBudgetKind; readonly quantity: Quantity }[];
 }
 
 const formatters: Record<PruneBudgetKind, (value: number) => string> = {
@@ -35,7 +35,7 @@ export const formatPruneCost = (kind: PruneBudgetKind, value: number): string =>
 
 const isAccelerator = (device: PruneDevice): device is Accelerator => device.kind === "simulated";
 
-export interface PruneBudget {
+export interface PruneLimit {
   readonly kind: PruneBudgetKind;
   readonly limit: number;
   readonly cost: CostOf;
@@ -55,13 +55,15 @@ function fileBytes(prunable: Prunable, model: Model): CostOf {
   return (kept) => rest + 4 * numbers(kept);
 }
 
-/** Costs of the network by policy in the budget's unit; a measured latency is scaled to what the whole model takes. */
-export async function pruneBudget(options: PruneLimitOptions, prunable: Prunable, model: Model, step: number): Promise<PruneBudget | null> {
-  const { budget, device } = options;
-  if (!budget) return null;
+/** Costs of the network by policy in each limit's unit; a measured latency is scaled to what the whole model takes. */
+export async function pruneLimits(
+  { budgets, device }: PruneLimitOptions,
+  prunable: Prunable,
+  model: Model,
+  step: number,
+): Promise<PruneLimit[]> {
   const params = sumOverLayers(prunable.layers, layerParams);
   const sizes = groupSizes(prunable);
-  const { kind, quantity } = budget;
   const costs: Record<PruneBudgetKind, () => Promise<CostOf>> = {
     macs: async () => macsCost(prunable),
     params: async () => params,
@@ -87,12 +89,16 @@ export async function pruneBudget(options: PruneLimitOptions, prunable: Prunable
       return (kept) => factor * (layers(kept) + device.overheadMs);
     },
   };
-  const cost = await costs[kind]();
-  return { kind, cost, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes) };
+  const limits: PruneLimit[] = [];
+  for (const { kind, quantity } of budgets) {
+    const cost = await costs[kind]();
+    limits.push({ kind, cost, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes) });
+  }
+  return limits;
 }
 
 /** @throws AppError INFEASIBLE before anything is searched */
-export function requireReachable({ kind, cost, limit }: PruneBudget, least: readonly number[]): void {
+export function requireReachable({ kind, cost, limit }: PruneLimit, least: readonly number[]): void {
   const minimum = cost(least);
   if (minimum <= limit) return;
   const [wanted, nearest] = [formatPruneCost(kind, limit), formatPruneCost(kind, minimum)];
@@ -102,5 +108,6 @@ export function requireReachable({ kind, cost, limit }: PruneBudget, least: read
   );
 }
 
-export const isMeasuredLatency = ({ budget, device }: PruneLimitOptions): boolean =>
-  budget?.kind === "latency" && device.kind === "measured";
+/** Whether a limit's value is that of the file: its size, or its latency on a device that measures. */
+export const isOfFile = (kind: PruneBudgetKind, { device }: PruneLimitOptions): boolean =>
+  kind === "size" || (kind === "latency" && device.kind === "measured");

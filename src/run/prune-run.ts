@@ -17,6 +17,7 @@ import { createPruner } from "../prune/pruner.ts";
 import { type RewardName, rewardOf } from "../prune/reward.ts";
 import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { systemClock } from "../util/clock.ts";
+import { combined } from "../util/combined-limits.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
@@ -28,14 +29,7 @@ import { type Accuracies, contest, type Finalist, type Outcome } from "./finalis
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
-import {
-  formatPruneCost,
-  isMeasuredLatency,
-  type PruneBudget,
-  type PruneLimitOptions,
-  pruneBudget,
-  requireReachable,
-} from "./prune-limits.ts";
+import { formatPruneCost, isOfFile, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
 import { requireSameRun } from "./resume.ts";
 
 export interface PruneOptions extends CompressionOptions, PruneLimitOptions {
@@ -64,12 +58,13 @@ export interface PruneResult {
   readonly policies: readonly PolicyResult[];
   /** The policy whose network is model.onnx: that of the highest validation accuracy. */
   readonly chosen: PolicyResult["name"];
-  readonly constraint: Constraint | null;
+  readonly constraints: readonly Constraint[];
   /** Median latency of the original and the pruned file, measured in turns. */
   readonly latencyMs: { readonly original: number; readonly pruned: number };
   readonly isCancelled: boolean;
 }
 
+const UNITS = { macs: "MACs", params: "parameters", size: "bytes", latency: "ms", energy: "mJ" } as const;
 const RECALIBRATION_BATCHES = 8;
 const RANDOM_POLICIES = 10;
 
@@ -85,19 +80,17 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
   const step = options.step === "device" ? await channelStep(options.device) : options.step;
   const rounding: Rounding = { step, lowest: options.lowest, isStrict: true };
-  const budget = await pruneBudget(options, prunable, model, step);
+  const limits = await pruneLimits(options, prunable, model, step);
   const sizes = groupSizes(prunable);
-  const bounds = { prunable, cost: budget?.cost ?? macsCost(prunable), budget: budget?.limit ?? Number.POSITIVE_INFINITY, rounding };
-  if (budget) {
-    requireReachable(budget, cheapest(bounds));
-    const whole = budget.cost(sizes);
-    if (budget.limit >= whole) {
-      const [least, most] = [budget.limit, whole].map((value) => formatPruneCost(budget.kind, value));
-      throw new AppError(
-        "CONFIG",
-        `prune: the limit must be below what ${source} has now, ${most}, got ${least} — nothing needs to be removed`,
-      );
-    }
+  const bounds = { prunable, ...combined(limits, macsCost(prunable)), rounding };
+  for (const limit of limits) requireReachable(limit, cheapest(bounds));
+  if (limits.length > 0 && limits.every(({ cost, limit }) => limit >= cost(sizes))) {
+    const [{ kind, cost, limit }] = limits as [PruneLimit];
+    const [least, most] = [limit, cost(sizes)].map((value) => formatPruneCost(kind, value));
+    throw new AppError(
+      "CONFIG",
+      `prune: the limit must be below what ${source} has now, ${most}, got ${least} — nothing needs to be removed`,
+    );
   }
   const [macs, paramsOf] = [macsCost(prunable), sumOverLayers(prunable.layers, layerParams)];
 
@@ -111,9 +104,9 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     validation: accuracyOn(model.graph, params, data, "validation"),
     test: accuracyOn(model.graph, params, data, "test"),
   };
-  const limitText = budget
-    ? `, limit ${formatPruneCost(budget.kind, budget.limit)} of ${formatPruneCost(budget.kind, budget.cost(sizes))}`
-    : "";
+  const limitText = limits
+    .map(({ kind, cost, limit }) => `, limit ${formatPruneCost(kind, limit)} of ${formatPruneCost(kind, cost(sizes))}`)
+    .join("");
   onNote(
     `${model.graph.name}: ${prunable.groups.length} groups of channels in steps of ${step}, validation ${formatPercent(original.validation)}${limitText}`,
   );
@@ -164,24 +157,25 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     params: paramsOf(kept),
   });
   const decisionsOf = (key: string) => key.split(",").map(Number);
-  const chosen = isMeasuredLatency(options)
+  const latency = limits.find(({ kind }) => kind === "latency" && isOfFile(kind, options));
+  const chosen = latency
     ? await confirmMeasured({
         candidates: [...known]
           .map(([key, accuracy]) => ({ kept: decisionsOf(key), accuracy }))
           .sort((a, b) => reward(b.accuracy, b.kept) - reward(a.accuracy, a.kept))
           .map(({ kept }) => kept),
-        estimate: budget!.cost,
+        estimate: latency.cost,
         measure: async (kept) =>
           (await measureTogether([exportOnnx(pruner.extract(kept), { batch: 1 })], { threads: options.threads }))[0]!,
-        limit: budget!.limit,
+        limit: latency.limit,
       })
     : found.decisions;
   if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { accuracy: known.get(policyKey(chosen)) });
 
   const policies: Finalist<PolicyResult["name"]>[] = [{ name: "amc", decisions: chosen }];
-  if (options.baselines && budget && !signal?.aborted) {
+  if (options.baselines && limits.length > 0 && !signal?.aborted) {
     for (const rule of RULES) {
-      const kept = rulePolicy(rule, sizes, budget.cost, budget.limit, rounding);
+      const kept = rulePolicy(rule, sizes, bounds.cost, bounds.budget, rounding);
       if (kept) policies.push({ name: rule, decisions: kept });
       else onNote(`${rule}: this rule cannot meet the limit`);
     }
@@ -205,7 +199,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     deploy: async ({ name, decisions: kept }, network) => {
       await writeLayerCosts(folder, options.device, { graph: model.graph }, { graph: network.graph });
       writePolicy(folder, prunable, kept, { policy: name, accuracy: known.get(policyKey(kept)) });
-      return deployPruned(options, { ...network, folder, budget, kept });
+      return deployPruned(options, { ...network, folder, limits, kept });
     },
     onOutcome: (all) => folder.writeJson("policies.json", { original, policies: all.map(resultOf) }),
   });
@@ -215,7 +209,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     ...end,
     original,
     policies: outcomes.map(resultOf),
-    constraint: end.card.constraints[0] ?? null,
+    constraints: end.card.constraints,
     latencyMs: { original: originalMs!, pruned: prunedMs! },
   };
 }
@@ -241,22 +235,20 @@ interface Deployed {
   readonly graph: Graph;
   readonly params: ParameterStore;
   readonly folder: RunFolder;
-  readonly budget: PruneBudget | null;
+  readonly limits: readonly PruneLimit[];
   readonly kept: readonly number[];
 }
 
 /** Writes model.onnx with the interface of the original (probabilities, channels last) and its card. */
-function deployPruned(options: PruneOptions, { graph, params, folder, budget, kept }: Deployed): Promise<Card> {
+function deployPruned(options: PruneOptions, { graph, params, folder, limits, kept }: Deployed): Promise<Card> {
   const restored = withEndingOf(options.model.graph, graph);
-  const constraints = ({ latency, fileBytes }: { latency: { p50Ms: number }; fileBytes: number }): Constraint[] => {
-    if (!budget) return [];
-    const { kind, limit, cost } = budget;
-    const isMeasured = kind === "size" || isMeasuredLatency(options);
-    const value = !isMeasured ? cost(kept) : kind === "size" ? fileBytes : latency.p50Ms;
-    const obtained = isMeasured ? "measured" : kind === "latency" || kind === "energy" ? "estimated" : "counted";
-    const unit = ({ macs: "MACs", params: "parameters", size: "bytes", latency: "ms", energy: "mJ" } as const)[kind];
-    return [{ name: kind, unit, limit, value, obtained, isMet: value <= limit }];
-  };
+  const constraints = ({ latency, fileBytes }: { latency: { p50Ms: number }; fileBytes: number }): Constraint[] =>
+    limits.map(({ kind, limit, cost }) => {
+      const isMeasured = isOfFile(kind, options);
+      const value = !isMeasured ? cost(kept) : kind === "size" ? fileBytes : latency.p50Ms;
+      const obtained = isMeasured ? "measured" : kind === "latency" || kind === "energy" ? "estimated" : "counted";
+      return { name: kind, unit: UNITS[kind], limit, value, obtained, isMet: value <= limit };
+    });
   const { data, threads, recipe } = options;
   return deploy({ graph: restored, params, data, folder, seed: recipe.seed, threads, constraints });
 }

@@ -11,24 +11,30 @@ import { acceleratorEnergy, acceleratorLatency, bitOps, type PolicyCost, type Qu
 import { measuredLatency } from "../quantize/measured-latency.ts";
 import type { Quantization } from "../quantize/network.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
+import { combined } from "../util/combined-limits.ts";
 import { admitting, formatBytes, formatCount, formatEnergy, formatMs, type Quantity } from "../util/units.ts";
 import type { Obtained } from "./card.ts";
 
 export type QuantizeBudgetKind = "latency" | "energy" | "size" | "bitops";
 
-export interface QuantizeLimits extends PrecisionLimits {
+export interface QuantizeLimit {
   readonly kind: QuantizeBudgetKind;
+  readonly limit: number;
+  readonly cost: PolicyCost;
   /** Cost that a percentage refers to, and what of. */
   readonly reference: { readonly cost: number; readonly of: string };
   /** How `cost` comes about. */
   readonly obtained: Obtained;
-  readonly areResultsQuantized: boolean;
+}
+
+/** What is chosen among, within all limits at once. */
+export interface QuantizeLimits extends PrecisionLimits {
+  readonly limits: readonly QuantizeLimit[];
 }
 
 export interface LimitOptions {
-  readonly kind: QuantizeBudgetKind;
-  readonly quantity: Quantity;
-  /** null where the limit depends on no device. */
+  readonly budgets: readonly { readonly kind: QuantizeBudgetKind; readonly quantity: Quantity }[];
+  /** null where no limit depends on a device. */
   readonly device: Accelerator | CpuDevice | null;
   readonly bits: { readonly lowest: number; readonly highest: number };
   readonly scheme: WeightScheme;
@@ -49,19 +55,21 @@ const EIGHT: Precision = { weightBits: 8, activationBits: 8 };
 const FLOAT: Precision = { weightBits: FLOAT_BITS, activationBits: FLOAT_BITS };
 export const isMeasured = (device: Accelerator | CpuDevice | null): device is CpuDevice => device?.kind === "measured";
 
+const isSizeAlone = (budgets: LimitOptions["budgets"]): boolean => budgets.every(({ kind }) => kind === "size");
+
 /** Which bits can be chosen. The CPU runs layers as float or on integers throughout; a file's size depends on weights alone. */
-export function choicesFor({ kind, device, bits }: Pick<LimitOptions, "kind" | "device" | "bits">): PrecisionChoices {
+function choicesFor({ budgets, device, bits }: LimitOptions): PrecisionChoices {
   const { lowest, highest } = bits;
   if (isMeasured(device)) return { weightBits: [8, FLOAT_BITS], activationBits: [8, FLOAT_BITS], isCoupled: true };
   const within = ALL_BITS.filter((b) => b >= lowest && b <= highest);
   if (device) return choicesWithin(device.precisions, lowest, highest, device.name);
-  if (kind === "size") return { weightBits: within, activationBits: [FLOAT_BITS], isCoupled: false };
+  if (isSizeAlone(budgets)) return { weightBits: within, activationBits: [FLOAT_BITS], isCoupled: false };
   return { weightBits: within.filter((b) => b > 1), activationBits: within.filter((b) => b > 1), isCoupled: false };
 }
 
 /** First and last layer stay at 8 bits, as published, except where weights alone count or the CPU decides. */
-function pinsFor(layers: readonly QuantizableLayer[], { kind, device }: LimitOptions): (Precision | null)[] {
-  const arePinned = kind !== "size" && !isMeasured(device);
+function pinsFor(layers: readonly QuantizableLayer[], { budgets, device }: LimitOptions): (Precision | null)[] {
+  const arePinned = !isSizeAlone(budgets) && !isMeasured(device);
   return layers.map((_, i) => (arePinned && (i === 0 || i === layers.length - 1) ? EIGHT : null));
 }
 
@@ -69,10 +77,15 @@ function pinsFor(layers: readonly QuantizableLayer[], { kind, device }: LimitOpt
 const CHAIN_BYTES = 800;
 
 /** Bytes of the file: packed weights and codebooks by bits, and what does not depend on them, taken from a file at 4 bits. */
-function fileSize(layers: readonly QuantizableLayer[], quantization: Quantization, scheme: WeightScheme): PolicyCost {
+function fileSize(
+  layers: readonly QuantizableLayer[],
+  quantization: Quantization,
+  scheme: WeightScheme,
+  activationBits: number,
+): PolicyCost {
   const packed = weightBytes(layers);
   const books: PolicyCost = (bits) => (scheme === "kmeans" ? bits.reduce((sum, { weightBits }) => sum + 4 * 2 ** weightBits, 0) : 0);
-  const sample = layers.map(() => ({ weightBits: 4, activationBits: FLOAT_BITS }));
+  const sample = layers.map(() => ({ weightBits: 4, activationBits }));
   using net = quantization.create(sample);
   const bytes = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { quantized: net.encoded() }).length;
   const fixed = bytes - packed(sample) - 4 * [...net.encoded().values()].reduce((sum, { codebook }) => sum + (codebook?.length ?? 0), 0);
@@ -80,48 +93,64 @@ function fileSize(layers: readonly QuantizableLayer[], quantization: Quantizatio
   return (bits) => fixed + packed(bits) + books(bits) + chains(bits);
 }
 
-/** The budget of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */
+/** The limits of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */
 export async function quantizeLimits(
   model: Model,
   layers: readonly QuantizableLayer[],
   quantization: Quantization,
   options: LimitOptions,
 ): Promise<QuantizeLimits> {
-  const { kind, quantity, device, scheme } = options;
+  const { budgets, device, scheme } = options;
   const choices = choicesFor(options);
   const pins = pinsFor(layers, options);
   const onDevice = (what: (layers: readonly QuantizableLayer[], device: Accelerator) => PolicyCost): PolicyCost => {
     if (device && !isMeasured(device)) return what(layers, device);
     throw new AppError(
       "CONFIG",
-      `quantize: ${kind} must be that of a device, got ${device?.name ?? "none"} — give an accelerator with --device`,
+      `quantize: latency and energy must be those of a device, got ${device?.name ?? "none"} — give an accelerator with --device`,
     );
   };
   const costs: Record<QuantizeBudgetKind, () => Promise<PolicyCost>> = {
     latency: async () =>
       isMeasured(device) ? measuredLatency(layers, quantization, device.threads, options.onProgress) : onDevice(acceleratorLatency),
     energy: async () => onDevice(acceleratorEnergy),
-    size: async () => fileSize(layers, quantization, scheme),
+    size: async () => fileSize(layers, quantization, scheme, choices.activationBits.at(-1)!),
     bitops: async () => bitOps(layers),
   };
-  const cost = await costs[kind]();
-  const reference = {
-    latency: isMeasured(device)
-      ? { cost: cost(uniformBits(pins, FLOAT)), of: "the float network" }
-      : { cost: cost(uniformBits(pins, EIGHT)), of: "8 bits" },
-    energy: { cost: cost(uniformBits(pins, EIGHT)), of: "8 bits" },
-    size: { cost: exportOnnx(model).length, of: "the float file" },
-    bitops: { cost: cost(uniformBits(pins, EIGHT)), of: "8 bits" },
-  }[kind];
-  const budget = quantity.kind === "absolute" ? quantity.value : quantity.ratio * reference.cost;
-  const obtained = isMeasured(device) ? "measured" : device ? "estimated" : "counted";
-  const least = cost(cheapestBits({ choices, pins, cost }));
-  if (least > budget) {
-    const [wanted, nearest] = [budget, least].map((value) => formatQuantizeCost(kind, value));
+  const references = (cost: PolicyCost): Record<QuantizeBudgetKind, () => QuantizeLimit["reference"]> => {
+    const ofEight = () => ({ cost: cost(uniformBits(pins, EIGHT)), of: "8 bits" });
+    return {
+      latency: () => (isMeasured(device) ? { cost: cost(uniformBits(pins, FLOAT)), of: "the float network" } : ofEight()),
+      energy: ofEight,
+      size: () => ({ cost: exportOnnx(model).length, of: "the float file" }),
+      bitops: ofEight,
+    };
+  };
+  const limits: QuantizeLimit[] = [];
+  for (const { kind, quantity } of budgets) {
+    const cost = await costs[kind]();
+    const reference = references(cost)[kind]();
+    const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * reference.cost;
+    const onFile = kind === "size" || (kind === "latency" && isMeasured(device));
+    const obtained = onFile ? "measured" : kind === "bitops" ? "counted" : "estimated";
+    requireReachable({ kind, limit }, cost(cheapestBits({ choices, pins, cost })));
+    limits.push({ kind, limit, cost, reference, obtained });
+  }
+  const both = combined(limits, bitOps(layers));
+  const share = both.cost(cheapestBits({ choices, pins, cost: both.cost }));
+  if (share > both.budget)
     throw new AppError(
       "INFEASIBLE",
-      `quantize: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(least, DIMENSIONS[kind])}, or allow fewer bits with --bits`,
+      `quantize: all limits must be met at once, got ${((share - 1) * 100).toFixed(1)}% too little in one of ${budgets.map(({ kind }) => kind).join(", ")} — raise it, or allow fewer bits with --bits`,
     );
-  }
-  return { kind, choices, pins, cost, budget, reference, obtained, areResultsQuantized: isMeasured(device) };
+  return { choices, pins, ...both, limits };
+}
+
+function requireReachable({ kind, limit }: Pick<QuantizeLimit, "kind" | "limit">, least: number): void {
+  if (least <= limit) return;
+  const [wanted, nearest] = [limit, least].map((value) => formatQuantizeCost(kind, value));
+  throw new AppError(
+    "INFEASIBLE",
+    `quantize: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(least, DIMENSIONS[kind])}, or allow fewer bits with --bits`,
+  );
 }

@@ -31,12 +31,20 @@ import { type Accuracies, contest, type Finalist, type Outcome } from "./finalis
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { openJournal } from "./journal.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
-import { formatQuantizeCost, isMeasured, type QuantizeBudgetKind, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
+import {
+  formatQuantizeCost,
+  isMeasured,
+  type QuantizeBudgetKind,
+  type QuantizeLimit,
+  type QuantizeLimits,
+  quantizeLimits,
+} from "./quantize-limits.ts";
 import { requireSameRun } from "./resume.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
   readonly device: Accelerator | CpuDevice | null;
-  readonly budget: { readonly kind: QuantizeBudgetKind; readonly quantity: Quantity };
+  /** What must hold at once. */
+  readonly budgets: readonly { readonly kind: QuantizeBudgetKind; readonly quantity: Quantity }[];
   readonly bits: { readonly lowest: number; readonly highest: number };
   readonly scheme: WeightScheme;
   readonly calibration: CalibrationMethod;
@@ -49,8 +57,8 @@ export interface QuantizeOptions extends CompressionOptions {
 export interface BitsResult {
   readonly name: "haq" | "uniform" | "greedy";
   readonly bits: readonly Precision[];
-  /** In the unit of the budget. */
-  readonly cost: number;
+  /** In the unit of each limit, in their order. */
+  readonly costs: readonly number[];
   readonly bitOps: number;
   /** 0…1, before and after training; null when it was not trained. */
   readonly validation: number;
@@ -65,7 +73,7 @@ export interface QuantizeResult {
   readonly policies: readonly BitsResult[];
   /** The policy whose network is model.onnx: that of the highest validation accuracy. */
   readonly chosen: BitsResult["name"];
-  readonly constraint: Constraint;
+  readonly constraints: readonly Constraint[];
   /** Median latency of the float and of the quantised file on this CPU, measured in turns. */
   readonly latencyMs: { readonly original: number; readonly quantized: number };
   /** False when model.onnx is the float network, since the quantised one (quantized.onnx) was not faster on the CPU that it was made for. */
@@ -102,13 +110,13 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   });
   const measuring = createProgress("measuring layers", layers.length, clock, onProgress);
   const limits = await quantizeLimits(model, layers, quantization, {
-    ...options.budget,
+    budgets: options.budgets,
     device,
     bits: options.bits,
     scheme,
     onProgress: (done) => measuring(done),
   });
-  const { kind, cost, budget } = limits;
+  const costsOf = (bits: readonly Precision[]) => limits.limits.map(({ cost }) => cost(bits));
   const bitOpsOf = bitOps(layers);
   const float = layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS }));
 
@@ -121,7 +129,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     fileBytes: exportOnnx(options.model).length,
   };
   onNote(
-    `${model.graph.name}: ${layers.length} layers, validation ${formatPercent(original.validation)}, limit ${formatQuantizeCost(kind, budget)}; ${limits.reference.of} ${formatQuantizeCost(kind, limits.reference.cost)}`,
+    `${model.graph.name}: ${layers.length} layers, validation ${formatPercent(original.validation)}, ${limits.limits.map(describeLimit).join(", ")}`,
   );
 
   const statistics = images.slice(0, STATISTICS_BATCHES);
@@ -207,7 +215,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
 
   const bitsResult = ({ decisions, ...outcome }: Outcome<BitsResult["name"]>): BitsResult => {
     const bits = fromDecisions(decisions);
-    return { ...outcome, bits, cost: cost(bits), bitOps: bitOpsOf(bits) };
+    return { ...outcome, bits, costs: costsOf(bits), bitOps: bitOpsOf(bits) };
   };
   const { outcomes, chosen, isCancelled, ...end } = await contest(options, {
     finalists: policies,
@@ -222,14 +230,14 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       const after = { graph: net.graph, bits: policyOf(layers, bits) };
       await writeLayerCosts(folder, isMeasured(device) ? null : device, { graph: model.graph }, after);
       writePolicy(folder, layers, bits, limits, scheme, { policy: name, accuracy: known.get(policyKey(decisions)) });
-      return deployQuantized(options, net, limits, policyOf(layers, bits), cost(bits), folder);
+      return deployQuantized(options, net, limits, policyOf(layers, bits), bits, folder);
     },
     onOutcome: (all) =>
       folder.writeJson("policies.json", { original, layers: layers.map(({ name }) => name), policies: all.map(bitsResult) }),
   });
   const files = [exportOnnx(options.model, { batch: 1 }), folder.path("model.onnx")];
   const [originalMs, quantizedMs] = await measureTogether(files, { threads: options.threads });
-  const isQuantizedKept = !isMeasured(device) || kind !== "latency" || quantizedMs! < originalMs!;
+  const isQuantizedKept = !isMeasured(device) || quantizedMs! < originalMs!;
   let { card } = end;
   if (!isQuantizedKept) {
     folder.writeBytes("quantized.onnx", folder.readBytes("model.onnx"));
@@ -237,7 +245,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       ...common(options, folder),
       graph: withEndingOf(options.model.graph, model.graph),
       params,
-      constraints: measuredConstraint(limits),
+      constraints: constraintsOf(limits, float),
     });
   }
   return {
@@ -246,7 +254,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     original,
     policies: outcomes.map(bitsResult),
     chosen,
-    constraint: card.constraints[0]!,
+    constraints: card.constraints,
     latencyMs: { original: originalMs!, quantized: quantizedMs! },
     isQuantizedKept,
     isCancelled,
@@ -256,12 +264,17 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
 const common = ({ data, threads, recipe }: QuantizeOptions, folder: RunFolder) => ({ data, folder, threads, seed: recipe.seed });
 
 type Measured = { readonly latency: { readonly p50Ms: number }; readonly fileBytes: number };
-const measuredConstraint =
-  ({ kind, budget }: QuantizeLimits) =>
-  ({ latency, fileBytes }: Measured): Constraint[] => {
-    const value = kind === "size" ? fileBytes : latency.p50Ms;
-    return [{ name: kind, unit: UNITS[kind], limit: budget, value, obtained: "measured", isMet: value <= budget }];
-  };
+/** Every limit with its value for these bits: of the file where it is measured. */
+const constraintsOf =
+  ({ limits }: QuantizeLimits, bits: readonly Precision[]) =>
+  ({ latency, fileBytes }: Measured): Constraint[] =>
+    limits.map(({ kind, limit, cost, obtained }) => {
+      const value = obtained !== "measured" ? cost(bits) : kind === "size" ? fileBytes : latency.p50Ms;
+      return { name: kind, unit: UNITS[kind], limit, value, obtained, isMet: value <= limit };
+    });
+
+const describeLimit = ({ kind, limit, reference }: QuantizeLimit): string =>
+  `limit ${formatQuantizeCost(kind, limit)}; ${reference.of} ${formatQuantizeCost(kind, reference.cost)}`;
 
 /** Writes model.onnx with the interface of the original and its card. */
 function deployQuantized(
@@ -269,19 +282,16 @@ function deployQuantized(
   { graph, params, encoded }: QuantizedNetwork,
   limits: QuantizeLimits,
   precision: ReadonlyMap<string, Precision>,
-  value: number,
+  bits: readonly Precision[],
   folder: RunFolder,
 ): Promise<Card> {
-  const { kind, budget, obtained } = limits;
-  const isOfFile = kind === "size" || isMeasured(options.device);
-  const counted = (): Constraint[] => [{ name: kind, unit: UNITS[kind], limit: budget, value, obtained, isMet: value <= budget }];
   return deploy({
     ...common(options, folder),
     graph: withEndingOf(options.model.graph, graph),
     params,
     quantized: encoded(),
     precision,
-    constraints: isOfFile ? measuredConstraint(limits) : counted,
+    constraints: constraintsOf(limits, bits),
   });
 }
 
@@ -290,7 +300,7 @@ function writePolicy(
   folder: RunFolder,
   layers: readonly { readonly name: string }[],
   bits: readonly Precision[],
-  { kind, cost, budget }: QuantizeLimits,
+  { limits }: QuantizeLimits,
   scheme: WeightScheme,
   facts: Readonly<Record<string, unknown>>,
 ): void {
@@ -299,5 +309,10 @@ function writePolicy(
       ? bits.map(({ weightBits }) => weightBits)
       : bits.map(({ weightBits, activationBits }) => [weightBits, activationBits]);
   const named = layers.map(({ name }, i) => ({ name, ...bits[i]! }));
-  folder.writeJson("policy.json", { ...facts, budget: { kind, limit: budget, value: cost(bits) }, layers: named, haq });
+  folder.writeJson("policy.json", {
+    ...facts,
+    limits: limits.map(({ kind, limit, cost }) => ({ kind, limit, value: cost(bits) })),
+    layers: named,
+    haq,
+  });
 }

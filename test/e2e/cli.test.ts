@@ -111,8 +111,8 @@ describe("wrong usage is one line and exit code 2", () => {
     [["prune", "nowhere.onnx", "--list-groups"], /^fettle: model: nowhere\.onnx must exist, got no such file\n$/],
     [["prune", "m.onnx"], /^fettle: prune: --data must be given, got none\n$/],
     [
-      ["prune", "m.onnx", "--data", "images:photos", "--max-macs", "50%", "--max-latency", "1ms"],
-      /^fettle: prune: one of --max-macs, .* and --reward must be given, got --max-macs and --max-latency\n$/,
+      ["prune", "m.onnx", "--data", "images:photos", "--max-macs", "50%", "--reward", "flops"],
+      /^fettle: prune: limits \(--max-macs, .*\) or --reward must be given, got --max-macs and --reward\n$/,
     ],
     [
       ["prune", "m.onnx", "--data", "images:photos", "--max-macs", "50%", "--channel-step", "x"],
@@ -298,7 +298,8 @@ describe("prune", () => {
     const { status, stdout, stderr } = fettle("prune", "base/model.onnx", ...common, ...flags);
     expect(stderr).not.toMatch(/fettle: /);
     expect(status).toBe(0);
-    const { original, policies, constraint, card } = json(stdout);
+    const { original, policies, constraints, card } = json(stdout);
+    const [constraint] = constraints;
     expect(policies.map(({ name }: { name: string }) => name)).toEqual(["amc", "uniform", "shallow", "deep", "random"]);
     for (const { macs } of policies) expect(macs).toBeLessThanOrEqual(original.macs / 2);
     expect(constraint).toMatchObject({ name: "macs", isMet: true, obtained: "counted", value: card.macs });
@@ -330,7 +331,7 @@ describe("prune", () => {
     const refused = fettle("prune", "base", ...common, "--fine-grained", "--max-size", "2%");
     expect([refused.status, refused.stderr]).toEqual([3, expect.stringMatching(/prune: size must be at least [\d.]+ KB for this network/)]);
     expect(fettle("prune", "base", ...common, "--fine-grained", "--max-macs", "50%").stderr).toBe(
-      "fettle: prune: --fine-grained must have --max-size, got --max-macs\n",
+      "fettle: prune: --fine-grained must have --max-size alone, got --max-macs\n",
     );
   });
 
@@ -374,12 +375,39 @@ describe("prune", () => {
     const flags = ["--max-size", "50%", "--episodes", "6", "--epochs", "0", "--out", "half", "--json"];
     const { status, stdout } = fettle("prune", "base", ...common, ...flags);
     expect(status).toBe(0);
-    const { constraint, card } = json(stdout);
+    const { constraints, card } = json(stdout);
+    const [constraint] = constraints;
     const bytes = statSync(join(dir, "half", "model.onnx")).size;
     expect(constraint).toMatchObject({ name: "size", isMet: true, obtained: "measured", value: bytes });
     expect(card.fileBytes).toBe(bytes);
     const whole = statSync(join(dir, "base", "model.onnx")).size;
     expect(Math.abs(constraint.limit - whole / 2)).toBeLessThan(0.01 * whole);
+  });
+
+  test("several limits hold at once", () => {
+    const flags = [
+      "--max-macs",
+      "70%",
+      "--max-params",
+      "50%",
+      "--max-latency",
+      "80%",
+      "--device",
+      "bitfusion",
+      "--episodes",
+      "8",
+      "--epochs",
+      "0",
+    ];
+    const { status, stdout } = fettle("prune", "base", ...common, ...flags, "--out", "several", "--json");
+    expect(status).toBe(0);
+    const { constraints, card } = json(stdout);
+    expect(constraints.map(({ name, isMet }: { name: string; isMet: boolean }) => [name, isMet])).toEqual([
+      ["macs", true],
+      ["params", true],
+      ["latency", true],
+    ]);
+    expect(card.macs).toBe(constraints[0].value);
   });
 
   test("a run is not gone on with when the images or the model are others", () => {
@@ -424,13 +452,14 @@ describe("quantize", () => {
     const { status, stdout, stderr } = fettle("quantize", "v1", ...common, ...flags);
     expect(stderr).toBe("");
     expect(status).toBe(0);
-    const { policies, chosen, constraint, card, layers } = json(stdout);
+    const { policies, chosen, constraints, card, layers } = json(stdout);
+    const [constraint] = constraints;
     expect(policies.map(({ name }: { name: string }) => name)).toEqual(["haq", "uniform", "greedy"]);
     const kept = policies.find(({ name }: { name: string }) => name === chosen);
     for (const { tuned: other, validation } of policies)
       expect(Math.max(kept.validation, kept.tuned.validation)).toBeGreaterThanOrEqual(Math.max(validation, other.validation));
-    for (const { cost } of policies) expect(cost).toBeLessThanOrEqual(constraint.limit);
-    expect(constraint).toMatchObject({ name: "latency", unit: "ms", obtained: "estimated", isMet: true, value: kept.cost });
+    for (const { costs } of policies) expect(costs[0]).toBeLessThanOrEqual(constraint.limit);
+    expect(constraint).toMatchObject({ name: "latency", unit: "ms", obtained: "estimated", isMet: true, value: kept.costs[0] });
     expect(kept.bits[0]).toEqual({ weightBits: 8, activationBits: 8 });
     const evaluation = json(fettle("evaluate", "fused", "--data", "images:photos", "--json").stdout);
     expect(evaluation.accuracy).toBe(card.accuracy.test);
@@ -460,28 +489,64 @@ describe("quantize", () => {
     const { status, stdout, stderr } = fettle("quantize", "v1/model.onnx", ...common, ...flags);
     expect(stderr).toBe("");
     expect(status).toBe(0);
-    const { policies, constraint, card } = json(stdout);
+    const { policies, constraints, card } = json(stdout);
+    const [constraint] = constraints;
     const bytes = statSync(join(dir, "shared", "model.onnx")).size;
     expect(constraint).toMatchObject({ name: "size", obtained: "measured", value: bytes, isMet: true });
     expect(card.fileBytes).toBe(bytes);
-    expect(Math.abs(bytes - policies[0].cost)).toBeLessThanOrEqual(0.02 * bytes + 4096);
+    expect(Math.abs(bytes - policies[0].costs[0])).toBeLessThanOrEqual(0.02 * bytes + 4096);
     expect(json(readFileSync(join(dir, "shared", "policy.json"), "utf8")).haq.every((b: number) => b >= 1 && b <= 6)).toBe(true);
+  });
+
+  test("several limits hold at once", () => {
+    const flags = [
+      "--device",
+      "bitfusion",
+      "--max-latency",
+      "80%",
+      "--max-energy",
+      "80%",
+      "--max-size",
+      "25%",
+      "--epochs",
+      "0",
+      "--out",
+      "three",
+    ];
+    const { status, stdout } = fettle("quantize", "v1", ...common, ...flags, "--json");
+    expect(status).toBe(0);
+    const { constraints } = json(stdout);
+    expect(constraints.map(({ name, isMet, obtained }: Record<string, unknown>) => [name, isMet, obtained])).toEqual([
+      ["latency", true, "estimated"],
+      ["energy", true, "estimated"],
+      ["size", true, "measured"],
+    ]);
+    const impossible = fettle("quantize", "v1", ...common, ...flags.slice(0, 6), "--max-size", "14%", "--bits", "4..8", "--out", "no");
+    expect([impossible.status, impossible.stderr]).toEqual([
+      3,
+      expect.stringMatching(/^fettle: quantize: (size must be at least|all limits must)/m),
+    ]);
   });
 
   test("float and integer layers on this CPU: the faster file is kept, and said to be", () => {
     const flags = ["--device", "cpu", "--max-latency", "200%", "--epochs", "0", "--out", "mixed", "--json"];
     const { status, stdout } = fettle("quantize", "v1", ...common, ...flags);
     expect(status).toBe(0);
-    const { isQuantizedKept, latencyMs, constraint } = json(stdout);
+    const { isQuantizedKept, latencyMs, constraints } = json(stdout);
+    const [constraint] = constraints;
     expect(constraint).toMatchObject({ name: "latency", obtained: "measured" });
     expect(isQuantizedKept).toBe(latencyMs.quantized < latencyMs.original);
     expect(existsSync(join(dir, "mixed", "quantized.onnx"))).toBe(!isQuantizedKept);
   });
 
   test.each([
-    [["--max-latency", "1ms"], /^fettle: quantize: latency must be that of a device, got none — give an accelerator with --device\n$/m, 2],
-    [["--device", "bitfusion"], /^fettle: quantize: one of --max-latency, .* must be given, got none\n$/m, 2],
-    [["--max-size", "20%", "--device", "bitfusion"], /^fettle: quantize: --max-size must be given without --device/, 2],
+    [
+      ["--max-latency", "1ms"],
+      /^fettle: quantize: latency and energy must be those of a device, got none — give an accelerator with --device\n$/m,
+      2,
+    ],
+    [["--device", "bitfusion"], /^fettle: quantize: at least one of --max-latency, .* must be given, got none\n$/m, 2],
+    [["--max-size", "20%", "--device", "bitfusion"], /^fettle: quantize: --max-size alone must be given without --device/, 2],
     [["--max-latency", "60%", "--device", "bitfuson"], /^fettle: device: must be .*, got "bitfuson" — did you mean bitfusion\?\n$/m, 2],
     [["--max-bitops", "60%", "--bits", "8..2"], /must be bits from 1 to 8, for example 2\.\.8 or 4/, 2],
     [["--max-size", "1%"], /^fettle: quantize: size must be at least [\d.]+ KB for this network, got a limit of [\d.]+ KB — raise it/m, 3],
