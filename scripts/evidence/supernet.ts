@@ -3,7 +3,7 @@
  *
  *   node scripts/evidence/supernet.ts SUPERNET_DIR [--random 20] [--epochs 8] [--seed 0]
  *
- * Prints a line for each as it is done, at the end a table; a sub-net that stands in SUPERNET_DIR/alone.jsonl is not trained again.
+ * Prints a line for each as it is done, at the end a table; sub-nets that were trained before are not trained again.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -16,7 +16,7 @@ import { sampleSubnet } from "../../src/joint/stages.ts";
 import { loadSupernet } from "../../src/joint/train-supernet.ts";
 import { createParameters } from "../../src/nn/parameters.ts";
 import { readJointDescription, SUPERNET } from "../../src/run/joint-folder.ts";
-import { openJournal } from "../../src/run/journal.ts";
+import { openStore } from "../../src/run/store.ts";
 import { largestSubnet, smallestSubnet, summariseSubnet } from "../../src/space/subnet.ts";
 import { subnetGraph } from "../../src/space/subnet-graph.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
@@ -51,8 +51,9 @@ const subnets = [
   ["smallest", smallestSubnet(space)],
   ...Array.from({ length: Number(values.random) }, (_, i) => [`random ${i + 1}`, sampleSubnet(space, "width", rng)] as const),
 ] as const;
-const journal = openJournal<{ name: string; alone: number }>(join(dir, "alone.jsonl"), true);
-const known = new Map(journal.entries.map(({ name: one, alone }) => [one, alone]));
+using store = openStore(dir);
+const TASK = "sub-nets trained alone";
+const known = new Map(store.trials<{ name: string; alone: number }>(TASK).map(({ name: one, alone }) => [one, alone]));
 const recipe = { ...defaultRecipe, epochs: Number(values.epochs), weightDecay: 4e-5, seed: Number(values.seed) };
 
 async function trainedAlone(title: string, graph: ReturnType<typeof subnetGraph>): Promise<number> {
@@ -61,7 +62,7 @@ async function trainedAlone(title: string, graph: ReturnType<typeof subnetGraph>
   using params = createParameters(paramSpecs(graph), createRng(recipe.seed).fork("weights"));
   await trainByRecipe({ graph, params, data, recipe });
   const { accuracy } = evaluate(graph, params, data.test, { normalisation });
-  journal.append({ name: title, alone: accuracy });
+  store.addTrial(TASK, { name: title, alone: accuracy });
   return accuracy;
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { openStore } from "../run/store.ts";
 import { blocksOfLayers } from "./architecture-figure.ts";
 import { escapeHtml, pageHtml, tableHtml } from "./html.ts";
 import { reportHtml, reportSections } from "./report.ts";
@@ -40,9 +41,13 @@ const policy = {
   groups: [{ name: "g", channels: 10, kept: 4 }],
   layers: [{ name: "stage1.block1.depthwise.conv", weightBits: 4, activationBits: 8 }],
 };
-const events = Array.from({ length: 5 }, (_, i) =>
-  JSON.stringify({ type: "episode", episode: i, accuracy: 0.5 + 0.05 * i, reward: 1, noise: i < 2 ? null : 0.5, isBest: true }),
-);
+const episodes = Array.from({ length: 5 }, (_, i) => ({
+  episode: i,
+  accuracy: 0.5 + 0.05 * i,
+  reward: 1,
+  noise: i < 2 ? null : 0.5,
+  isBest: true,
+}));
 
 /** A run folder with these files. */
 function runFolder(files: Readonly<Record<string, unknown>>): string {
@@ -64,8 +69,12 @@ const whole = runFolder({
     ],
   },
   "layers.json": { device: "bitfusion", unit: "ms", layers: [{ name: "a", before: 0.2, after: null }] },
-  "events.jsonl": `${[...events, events[4], '{"type":"other"}'].join("\n")}\n{"cut`,
 });
+{
+  using store = openStore(whole);
+  for (const data of [...episodes, episodes[4]!]) store.addEvent(new Date(0), "episode", data);
+  store.addEvent(new Date(0), "other", {});
+}
 
 describe("a report", () => {
   test("has a section for everything that the folder has, and none for what it has not", () => {
@@ -85,7 +94,7 @@ describe("a report", () => {
     expect(titles(runFolder({ "config.json": {} }))).toEqual([]);
   });
 
-  test("counts repeated episodes once, and leaves out a line that a crash cut off", () => {
+  test("counts episodes once that a resumed run repeated", () => {
     expect(readRunData(whole).episodes.map(({ episode }) => episode)).toEqual([0, 1, 2, 3, 4]);
   });
 

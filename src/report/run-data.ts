@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
+import { openStore, STORE_FILE } from "../run/store.ts";
 
 const constraint = z.object({
   name: z.string(),
@@ -109,16 +110,18 @@ function readJson<T>(path: string, schema: z.ZodType<T>): T | null {
   throw new AppError("STORE", `report: ${path} must be a run's, got ${issue!.path.join(".")}: ${issue!.message}`);
 }
 
-/** The lines of a log that fit the schema; others are of other kinds. */
-function readLines<T>(path: string, schema: z.ZodType<T>): T[] {
-  if (!existsSync(path)) return [];
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .slice(0, -1)
-    .flatMap((line) => {
-      const result = schema.safeParse(JSON.parse(line));
-      return result.success ? [result.data] : [];
-    });
+/** What fits the schema; what an older version stored otherwise is left out. */
+function fitting<T>(values: readonly unknown[], schema: z.ZodType<T>): T[] {
+  return values.flatMap((value) => {
+    const result = schema.safeParse(value);
+    return result.success ? [result.data] : [];
+  });
+}
+
+function readStore(dir: string): { readonly events: readonly unknown[]; readonly samples: readonly unknown[] } {
+  if (!existsSync(join(dir, STORE_FILE))) return { events: [], samples: [] };
+  using store = openStore(dir);
+  return { events: store.events("episode"), samples: store.trials("quantized samples") };
 }
 
 /** @throws AppError CONFIG for a folder that holds no run, STORE for a damaged file */
@@ -126,7 +129,8 @@ export function readRunData(dir: string): RunData {
   const file = (name: string) => join(dir, name);
   const config = readJson(file("config.json"), z.record(z.string(), z.unknown()));
   if (!config) throw new AppError("CONFIG", `report: ${dir} must be the folder of a run, got no config.json`);
-  const byNumber = new Map(readLines(file("events.jsonl"), episode).map((one) => [one.episode, one]));
+  const { events, samples } = readStore(dir);
+  const byNumber = new Map(fitting(events, episode).map((one) => [one.episode, one]));
   return {
     name: basename(resolve(dir)),
     config,
@@ -136,6 +140,6 @@ export function readRunData(dir: string): RunData {
     frontier: readJson(file("frontier.json"), frontier),
     layerCosts: readJson(file("layers.json"), layerCosts),
     episodes: [...byNumber.values()].sort((a, b) => a.episode - b.episode),
-    samples: readLines(file("quantized-samples.jsonl"), sample),
+    samples: fitting(samples, sample),
   };
 }

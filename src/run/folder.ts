@@ -1,37 +1,47 @@
-/** @file The folder of one run: resolved configuration, event log, artefacts. */
-import { appendFileSync, readFileSync } from "node:fs";
+/** @file The folder of one run: resolved configuration, database, artefacts. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../util/clock.ts";
-import { ensureDir, storeError, writeFileAtomic } from "../util/files.ts";
+import { ensureDir, writeFileAtomic } from "../util/files.ts";
+import { openStore } from "./store.ts";
 
-export interface RunFolder {
+/** Results of one task that are not computed again after a crash. */
+export interface Journal<T> {
+  /** What was there when it was opened. */
+  readonly entries: readonly T[];
+  append(entry: T): void;
+}
+
+export interface RunFolder extends Disposable {
   readonly dir: string;
   path(name: string): string;
   writeJson(name: string, value: unknown): void;
+  /** Keeps bytes as an artefact of that name. */
   writeBytes(name: string, bytes: Uint8Array): void;
   readBytes(name: string): Uint8Array;
-  /** Appends one line to events.jsonl. */
-  log(event: Readonly<Record<string, unknown>>): void;
+  log(event: Readonly<Record<string, unknown>> & { readonly type: string }): void;
+  /** Without `resume` it starts empty. */
+  journal<T>(task: string, resume: boolean): Journal<T>;
 }
 
-/** Creates the folder and writes config.json. @throws AppError STORE when it cannot be written */
+/** Creates the folder and writes config.json; to be disposed of. @throws AppError STORE when it cannot be written */
 export function openRunFolder(dir: string, config: unknown, clock: Clock = systemClock): RunFolder {
   ensureDir(dir);
   const path = (name: string) => join(dir, name);
   const writeJson = (name: string, value: unknown) => writeFileAtomic(path(name), `${JSON.stringify(value, null, 2)}\n`);
   writeJson("config.json", config);
+  const store = openStore(dir);
   return {
     dir,
     path,
     writeJson,
-    writeBytes: (name, bytes) => writeFileAtomic(path(name), bytes),
+    writeBytes: (name, bytes) => store.putArtefact(clock.now(), name, bytes),
     readBytes: (name) => readFileSync(path(name)),
-    log: (event) => {
-      try {
-        appendFileSync(path("events.jsonl"), `${JSON.stringify({ time: clock.now().toISOString(), ...event })}\n`);
-      } catch (error) {
-        throw storeError(path("events.jsonl"), error);
-      }
+    log: ({ type, ...data }) => store.addEvent(clock.now(), type, data),
+    journal: <T>(task: string, resume: boolean) => {
+      if (!resume) store.clearTrials(task);
+      return { entries: store.trials<T>(task), append: (entry: T) => store.addTrial(task, entry) };
     },
+    [Symbol.dispose]: () => store[Symbol.dispose](),
   };
 }

@@ -163,7 +163,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const costs = limits.map(({ kind, cost }) => `${kind} ${formatJointCost(kind, cost(chosen))}`).join(", ");
   onNote(`found ${summary}: predicted ${formatPercent(predicted)}, ${costs}, in ${searchSeconds.toFixed(1)} s`);
 
-  const folder = openRunFolder(dir, config, clock);
+  using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const task: AccuracyTask = {

@@ -27,7 +27,6 @@ import {
   writeJointDescription,
   writePredictor,
 } from "./joint-folder.ts";
-import { openJournal } from "./journal.ts";
 import { requireSameRun } from "./resume.ts";
 import { requireBatch } from "./train-run.ts";
 
@@ -89,6 +88,9 @@ interface Sampling {
   readonly measure: (genome: Genome) => number;
 }
 
+/** Under which the samples of a kind are stored. */
+export const sampleTask = (name: string): string => `${name} samples`;
+
 /** Accuracies of genomes, one after the other; those in the journal are not measured again. Fewer when interrupted. */
 async function measureSamples(
   { name, genomes, measure }: Sampling,
@@ -96,7 +98,7 @@ async function measureSamples(
   options: JointTrainOptions,
 ): Promise<AccuracySample[]> {
   const { resume, signal, onProgress, clock = systemClock } = options;
-  const journal = openJournal<{ genome: number[]; accuracy: number }>(folder.path(`${name}-samples.jsonl`), resume === true);
+  const journal = folder.journal<{ genome: number[]; accuracy: number }>(sampleTask(name), resume === true);
   const samples = journal.entries
     .slice(0, genomes.length)
     .map(({ genome, accuracy }): AccuracySample => ({ genome: Uint8Array.from(genome), accuracy }));
@@ -138,7 +140,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   const { space, data, dir, config, seed, batchSize, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
   if (options.resume) requireSameRun(dir, config, ["out"]);
   requireBatch(data, batchSize);
-  const folder = openRunFolder(dir, config, clock);
+  using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   const checkpointPath = folder.path(SUPERNET);
   const stages = planStages(options.epochs, options.lr);

@@ -75,7 +75,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   onNote(
     `${space.name}: ${Number(sizeOfSpace(space)).toPrecision(2)} networks of ${blocksOf(space).length} blocks, ${formatCost(kind, reach.minimum)} to ${formatCost(kind, reach.maximum)}; ${formatPercent(reach.share)} of them are within ${limitText}`,
   );
-  const folder = openRunFolder(dir, config, clock);
+  using folder = openRunFolder(dir, config, clock);
   options.onSearchStart?.();
   folder.log({ type: "feasibility", kind, limit, ...reach, calibration: costs.calibration });
 

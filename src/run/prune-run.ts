@@ -27,7 +27,6 @@ import { confirmMeasured } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
-import { openJournal } from "./journal.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
 import { formatPruneCost, isOfFile, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
 import { requireSameRun } from "./resume.ts";
@@ -94,7 +93,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   }
   const [macs, paramsOf] = [macsCost(prunable), sumOverLayers(prunable.layers, layerParams)];
 
-  const folder = openRunFolder(dir, config, clock);
+  using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   using params = createParameters(paramSpecs(model.graph), createRng(0));
   importWeights(params, model.weights);
@@ -116,7 +115,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     pruner.apply(kept);
     return accuracyOn(model.graph, params, data, "validation");
   };
-  const journal = openJournal<{ kept: readonly number[]; accuracy: number }>(folder.path("episodes.jsonl"), options.resume === true);
+  const journal = folder.journal<{ kept: readonly number[]; accuracy: number }>("episodes", options.resume === true);
   const known = new Map(journal.entries.map(({ kept, accuracy }) => [policyKey(kept), accuracy]));
   const report = createProgress("searching", options.episodes, clock, onProgress);
   const reward = rewardOf(options.reward, macs, paramsOf);

@@ -29,7 +29,6 @@ import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationIm
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
-import { openJournal } from "./journal.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
 import {
   formatQuantizeCost,
@@ -120,7 +119,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   const bitOpsOf = bitOps(layers);
   const float = layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS }));
 
-  const folder = openRunFolder(dir, config, clock);
+  using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   const original = {
     validation: accuracyOn(model.graph, params, data, "validation"),
@@ -145,7 +144,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     if (tuning.steps > 0) recalibrate(net.graph, net.params, statistics);
     return accuracyOn(net.graph, net.params, data, "validation");
   };
-  const journal = openJournal<{ bits: readonly number[]; accuracy: number }>(folder.path("episodes.jsonl"), options.resume === true);
+  const journal = folder.journal<{ bits: readonly number[]; accuracy: number }>("episodes", options.resume === true);
   const known = new Map(journal.entries.map(({ bits, accuracy }) => [policyKey(bits), accuracy]));
   const judged = (decisions: readonly number[]): number => {
     const before = known.get(policyKey(decisions));

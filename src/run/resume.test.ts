@@ -29,11 +29,11 @@ test("a folder that holds a run is not written over unless asked to, and then no
   claimFolder(join(used, "new"));
   writeFileSync(join(used, "config.json"), "{}");
   claimFolder(used); // nothing was worked for yet
-  for (const file of ["checkpoint.safetensors", "events.jsonl"]) writeFileSync(join(used, file), "{}");
+  for (const file of ["checkpoint.safetensors", "run.db"]) writeFileSync(join(used, file), "{}");
   expect(() => claimFolder(used)).toThrow(
     /run: .* must be a new folder, got one that holds a run — choose another with --out, or give --overwrite/,
   );
   claimFolder(used, { overwrite: true });
   expect(existsSync(join(used, "checkpoint.safetensors"))).toBe(false);
-  expect(existsSync(join(used, "events.jsonl"))).toBe(false);
+  expect(existsSync(join(used, "run.db"))).toBe(false);
 });

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
+import { STORE_FILE } from "./store.ts";
 
 /** How the chosen policy is trained after a search, and how long the search goes on. */
 const AFTER_THE_SEARCH = [
@@ -20,9 +21,19 @@ const AFTER_THE_SEARCH = [
 ] as const;
 
 /** What a run has worked for. */
-const RESULTS = ["model.onnx", "weights.safetensors", "checkpoint.safetensors", "episodes.jsonl", "policy.json"] as const;
+const RESULTS = ["model.onnx", "weights.safetensors", "checkpoint.safetensors", "supernet.safetensors", "policy.json", STORE_FILE] as const;
 /** Files of a run that another run in the same folder must not go on with. */
-const OF_ONE_RUN = ["checkpoint.safetensors", "checkpoints", "episodes.jsonl", "events.jsonl", "policies.json", "quantized.onnx"] as const;
+const OF_ONE_RUN = [
+  STORE_FILE,
+  `${STORE_FILE}-wal`,
+  `${STORE_FILE}-shm`,
+  "artefacts",
+  "checkpoint.safetensors",
+  "checkpoints",
+  "supernet.safetensors",
+  "policies.json",
+  "quantized.onnx",
+] as const;
 
 /**
  * Makes a folder ready for a new run.

@@ -30,7 +30,6 @@ import {
 } from "./compression-steps.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
-import { openJournal } from "./journal.ts";
 import { requireSameRun } from "./resume.ts";
 
 export interface SparseOptions extends CompressionOptions {
@@ -124,7 +123,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
   const limit = size.kind === "absolute" ? size.value : size.ratio * denseBytes;
   const densities = densitiesTo(densityFor(limit, model, layers));
 
-  const folder = openRunFolder(dir, config, clock);
+  using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   using teacher = createParameters(paramSpecs(graph), createRng(0));
   importWeights(teacher, model.weights);
@@ -139,10 +138,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     `${graph.name}: ${layers.length} layers, validation ${formatPercent(original.validation)}, limit ${formatBytes(limit)} of ${formatBytes(denseBytes)}`,
   );
 
-  const journal = openJournal<{ round: number; kept: readonly number[]; accuracy: number }>(
-    folder.path("episodes.jsonl"),
-    options.resume === true,
-  );
+  const journal = folder.journal<{ round: number; kept: readonly number[]; accuracy: number }>("episodes", options.resume === true);
   const decided: number[] = [];
   const rounds: SparseRound[] = [];
   let isCancelled = false;

@@ -67,7 +67,7 @@ export async function trainNetwork(options: TrainRunOptions): Promise<TrainRunRe
   const graph = typeof net === "string" ? buildNetwork(net, { input: data.train.shape, classes: data.train.classes.length }) : net;
   const teacher = teacherDir === undefined ? null : loadRun(teacherDir);
   requireBatch(data, recipe.batchSize);
-  const folder = openRunFolder(dir, config);
+  using folder = openRunFolder(dir, config);
   using params = createParameters(paramSpecs(graph), createRng(recipe.seed).fork("weights"));
   const { reports, isCancelled } = await trainByRecipe({
     graph,

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { beforeAll, describe, expect, test } from "vitest";
 import { writeClasses } from "../../src/data/fixtures.ts";
 
@@ -24,12 +25,28 @@ async function killedWhen(flags: readonly string[], out: string, isReached: () =
   child.kill("SIGKILL");
   await new Promise((resolve) => child.once("close", resolve));
 }
-const lines = (out: string): number => {
-  const journal = join(dir, out, "episodes.jsonl");
-  return existsSync(journal) ? readFileSync(journal, "utf8").split("\n").length - 1 : 0;
-};
+/** How many results of a task a run has stored. */
+function stored(out: string, task = "episodes"): number {
+  if (!existsSync(join(dir, out, "run.db"))) return 0;
+  const db = new DatabaseSync(join(dir, out, "run.db"), { readOnly: true });
+  try {
+    return (db.prepare("SELECT count(*) AS n FROM trials WHERE task = ?").get(task) as { n: number }).n;
+  } catch {
+    return 0; // not made yet
+  } finally {
+    db.close();
+  }
+}
+/** Everything that a run has computed, without times. */
+function trialsOf(out: string): unknown[] {
+  const db = new DatabaseSync(join(dir, out, "run.db"), { readOnly: true });
+  const rows = db.prepare("SELECT * FROM trials ORDER BY task, number").all();
+  db.close();
+  return rows;
+}
 function expectSame(a: string, b: string, files: readonly string[]): void {
   for (const file of files) expect(readFileSync(join(dir, a, file)).equals(readFileSync(join(dir, b, file))), file).toBe(true);
+  expect(trialsOf(a)).toEqual(trialsOf(b));
 }
 
 const space = {
@@ -215,7 +232,7 @@ describe("nas", () => {
     const result = json(stdout);
     expect(result.card.constraints[0]).toMatchObject({ name: "macs", obtained: "counted", isMet: true });
     expect(result.card.macs).toBe(result.card.constraints[0].value);
-    for (const file of ["model.onnx", "card.json", "policy.json", "space.json", "config.json", "events.jsonl"])
+    for (const file of ["model.onnx", "card.json", "policy.json", "space.json", "config.json", "run.db"])
       expect(existsSync(join(dir, "macs", file)), file).toBe(true);
     expect(json(readFileSync(join(dir, "macs", "policy.json"), "utf8")).architecture).toHaveLength(2);
     const again = json(fettle(...search, "--max-macs", "60%", "--out", "again", "--json").stdout);
@@ -345,11 +362,9 @@ describe("prune", () => {
   test("killed in its search and resumed, it ends where an uninterrupted search ends", async () => {
     const flags = ["prune", "base", ...common, "--max-macs", "60%", "--episodes", "14", "--epochs", "0"];
     expect(fettle(...flags, "--out", "whole").status).toBe(0);
-    await killedWhen(flags, "killed", () => lines("killed") >= 4);
-    const journal = join(dir, "killed", "episodes.jsonl");
-    writeFileSync(journal, `${readFileSync(journal, "utf8")}{"kept":[1,2`);
+    await killedWhen(flags, "killed", () => stored("killed") >= 4);
     expect(fettle(...flags, "--out", "killed", "--resume").status).toBe(0);
-    expectSame("killed", "whole", ["episodes.jsonl", "policy.json", "policies.json", "model.onnx"]);
+    expectSame("killed", "whole", ["policy.json", "policies.json", "model.onnx"]);
   });
 
   test("killed while it trains a rule of thumb and resumed, it ends where an uninterrupted run ends", async () => {
@@ -360,15 +375,15 @@ describe("prune", () => {
     await killedWhen(flags, "killed-tuned", () => existsSync(checkpoint));
     expect(existsSync(join(dir, "killed-tuned", "checkpoints", "amc.safetensors"))).toBe(true);
     expect(fettle(...flags, "--out", "killed-tuned", "--resume").status).toBe(0);
-    expectSame("killed-tuned", "tuned", ["episodes.jsonl", "policy.json", "policies.json", "model.onnx"]);
+    expectSame("killed-tuned", "tuned", ["policy.json", "policies.json", "model.onnx"]);
   });
 
   test("killed between rounds of single weights and resumed, it ends where an uninterrupted run ends", async () => {
     const flags = ["prune", "base", ...common, "--fine-grained", "--max-size", "40%", "--episodes", "8", "--epochs", "1", "--lr", "0.01"];
     expect(fettle(...flags, "--out", "rounds").status).toBe(0);
-    await killedWhen(flags, "killed-rounds", () => lines("killed-rounds") >= 10);
+    await killedWhen(flags, "killed-rounds", () => stored("killed-rounds") >= 10);
     expect(fettle(...flags, "--out", "killed-rounds", "--resume").status).toBe(0);
-    expectSame("killed-rounds", "rounds", ["episodes.jsonl", "policy.json", "model.onnx"]);
+    expectSame("killed-rounds", "rounds", ["policy.json", "model.onnx"]);
   });
 
   test("a size limit is that of the file", () => {
@@ -566,9 +581,9 @@ describe("quantize", () => {
   test("killed in its search and resumed, it ends where an uninterrupted search ends", async () => {
     const flags = ["quantize", "v1", ...common, "--max-bitops", "30%", "--episodes", "9", "--epochs", "0"];
     expect(fettle(...flags, "--out", "whole-bits").status).toBe(0);
-    await killedWhen(flags, "killed-bits", () => lines("killed-bits") >= 3);
+    await killedWhen(flags, "killed-bits", () => stored("killed-bits") >= 3);
     expect(fettle(...flags, "--out", "killed-bits", "--resume").status).toBe(0);
-    expectSame("killed-bits", "whole-bits", ["episodes.jsonl", "policy.json", "policies.json", "model.onnx"]);
+    expectSame("killed-bits", "whole-bits", ["policy.json", "policies.json", "model.onnx"]);
   });
 
   test("killed while it trains and resumed, it ends where an uninterrupted run ends", async () => {
@@ -576,7 +591,7 @@ describe("quantize", () => {
     expect(fettle(...flags, "--out", "tuned-bits").status).toBe(0);
     await killedWhen(flags, "killed-tuning", () => existsSync(join(dir, "killed-tuning", "checkpoints", "haq.safetensors")));
     expect(fettle(...flags, "--out", "killed-tuning", "--resume").status).toBe(0);
-    expectSame("killed-tuning", "tuned-bits", ["episodes.jsonl", "policy.json", "policies.json", "model.onnx"]);
+    expectSame("killed-tuning", "tuned-bits", ["policy.json", "policies.json", "model.onnx"]);
   });
 });
 
@@ -671,17 +686,9 @@ describe("joint", () => {
   });
 
   test("killed while it measures sub-nets and resumed, it ends where an uninterrupted training ends", async () => {
-    const journal = join(dir, "killed-supernet", "float-samples.jsonl");
-    const measured = () => (existsSync(journal) ? readFileSync(journal, "utf8").split("\n").length - 1 : 0);
-    await killedWhen(flags, "killed-supernet", () => measured() >= 5);
+    await killedWhen(flags, "killed-supernet", () => stored("killed-supernet", "float samples") >= 5);
     expect(fettle(...flags, "--out", "killed-supernet", "--resume").status).toBe(0);
-    expectSame("killed-supernet", "supernet", [
-      "supernet.safetensors",
-      "float-samples.jsonl",
-      "quantized-samples.jsonl",
-      "predictor.safetensors",
-      "joint.json",
-    ]);
+    expectSame("killed-supernet", "supernet", ["supernet.safetensors", "predictor.safetensors", "joint.json"]);
   });
 });
 
