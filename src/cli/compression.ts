@@ -6,6 +6,7 @@ import { withLogits } from "../graph/ending.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { CompressionOptions } from "../run/compression-steps.ts";
 import type { Recipe } from "../train/recipe.ts";
+import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, type DataFlags, imageShape, loadOptions, number, withData, withRun } from "./options.ts";
 import { note, printJson } from "./output.ts";
@@ -77,7 +78,7 @@ export async function loadCompression(
   const { json, dryRun, resume, debug, ...rest } = flags as CompressionFlags & { debug?: unknown };
   const opened = await openModel(target, flags.input);
   const splitSeed = flags.splitSeed ?? opened.trainedWith.splitSeed ?? flags.seed;
-  const config = { command: verb, model: target, ...rest, splitSeed, ...resolved };
+  const config = configOf(verb, { model: target, ...rest, splitSeed, ...resolved });
   if (dryRun) {
     printJson(config);
     return null;

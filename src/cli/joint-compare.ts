@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import { formatBytes, formatCount, formatPercent, parseQuantity } from "../util/units.ts";
+import { configOf } from "./config.ts";
 import { formatIn } from "./constraint.ts";
 import { loadSpecialise, type SpecialiseFlags, withSpecialise } from "./joint-specialise.ts";
 import type { CommandContext } from "./main.ts";
@@ -47,7 +48,7 @@ async function compare(supernet: string, flags: CompareFlags, context: CommandCo
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, overwrite, ...rest } = flags;
-  const config = { command: "joint compare", supernet, ...rest, budget, recipe };
+  const config = configOf("joint compare", { supernet, ...rest, budget, recipe });
   if (dryRun) return printJson(config);
   const [{ runJointCompare }, { ACCELERATORS }] = await Promise.all([import("../run/joint-compare-run.ts"), import("../hardware/open.ts")]);
   const { common, bar } = await loadSpecialise(supernet, flags, config, recipe, context);

@@ -4,6 +4,7 @@ import { AppError } from "../errors.ts";
 import type { JointBudget, JointLimitKind } from "../joint/limits.ts";
 import type { JointSearchResult } from "../run/joint-search-run.ts";
 import { type Dimension, formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
+import { configOf } from "./config.ts";
 import { constraintRow } from "./constraint.ts";
 import { loadSpecialise, type SpecialiseFlags, withSpecialise } from "./joint-specialise.ts";
 import type { CommandContext } from "./main.ts";
@@ -59,7 +60,7 @@ async function search(supernet: string, flags: SearchFlags, context: CommandCont
   const budgets = budgetsOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, overwrite, ...rest } = flags;
-  const config = { command: "joint search", supernet, ...rest, budgets, recipe };
+  const config = configOf("joint search", { supernet, ...rest, budgets, recipe });
   if (dryRun) return printJson(config);
   const [{ runJointSearch }, { openDevice }] = await Promise.all([import("../run/joint-search-run.ts"), import("../hardware/open.ts")]);
   const { common, bar } = await loadSpecialise(supernet, flags, config, recipe, context);

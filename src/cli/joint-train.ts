@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { JointTrainResult, Ranking } from "../run/joint-train-run.ts";
 import { formatPercent } from "../util/units.ts";
+import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, type DataFlags, examples, loadOptions, number, withData, withRun } from "./options.ts";
 import { note, print, printJson, table } from "./output.ts";
@@ -44,7 +45,7 @@ export function registerJointTrain(joint: Command, context: CommandContext): voi
 
 async function train(flags: TrainFlags, { signal, protect }: CommandContext): Promise<void> {
   const { json, dryRun, resume, overwrite, ...rest } = flags;
-  const config = { command: "joint train", ...rest };
+  const config = configOf("joint train", rest);
   if (dryRun) return printJson(config);
   const [{ loadData }, { runJointTrain }, { loadElasticSpace }, { claimFolder }] = await Promise.all([
     import("../data/load.ts"),

@@ -15,6 +15,7 @@ import { note } from "./output.ts";
 import { registerPrune } from "./prune.ts";
 import { registerQuantize } from "./quantize.ts";
 import { registerReport } from "./report.ts";
+import { registerRuns } from "./runs.ts";
 import { registerTrain } from "./train.ts";
 
 const USAGE_ERROR = 2;
@@ -67,6 +68,7 @@ function createProgram(context: CommandContext): Command {
     registerDoctor,
   ];
   for (const register of registrations) register(program, context);
+  registerRuns(program, (argv) => createProgram(context).parseAsync([...argv], { from: "user" }));
   for (const command of program.commands) command.exitOverride();
   return program;
 }

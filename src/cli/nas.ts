@@ -4,6 +4,7 @@ import { AppError } from "../errors.ts";
 import type { CostLossName } from "../nas/losses.ts";
 import type { SearchMode } from "../nas/search.ts";
 import { formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
+import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, choice, count, type DataFlags, examples, loadOptions, number, withData, withRun } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
@@ -74,7 +75,7 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { resume?: unknown; debug?: unknown };
-  const config = { command: "nas", ...rest, budget, recipe };
+  const config = configOf("nas", { ...rest, budget, recipe });
   if (dryRun) return printJson(config);
   const { claimFolder } = await import("../run/resume.ts");
   claimFolder(flags.out, flags);

@@ -5,6 +5,7 @@ import type { Recipe } from "../train/recipe.ts";
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { formatBytes, formatMs, formatPercent } from "../util/units.ts";
+import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, choice, count, type DataFlags, examples, loadOptions, number, ratio, withData, withRun } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
@@ -110,8 +111,7 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
   requireNetwork(flags.net);
   const teacher = flags.teacher === undefined ? null : trainedWith(modelPath(flags.teacher));
   const splitSeed = flags.splitSeed ?? teacher?.splitSeed ?? flags.seed;
-  const config = {
-    command: "train",
+  const config = configOf("train", {
     net: flags.net,
     data: flags.data,
     size: flags.size,
@@ -121,7 +121,7 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
     teacher: flags.teacher,
     threads: flags.threads,
     recipe,
-  };
+  });
   if (flags.dryRun) return printJson(config);
   if (flags.resume) requireSameRun(flags.out, config, ["threads"]);
   else claimFolder(flags.out, flags);

@@ -138,7 +138,7 @@ function learn(samples: readonly AccuracySample[], training: Omit<PredictorTrain
 /** Trains the supernet and its predictors; everything is kept in the folder. @throws AppError CONFIG, DATA, STORE, BACKEND */
 export async function runJointTrain(options: JointTrainOptions): Promise<JointTrainResult> {
   const { space, data, dir, config, seed, batchSize, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
-  if (options.resume) requireSameRun(dir, config, ["out"]);
+  if (options.resume) requireSameRun(dir, config, []);
   requireBatch(data, batchSize);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();

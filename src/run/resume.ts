@@ -17,8 +17,10 @@ const AFTER_THE_SEARCH = [
   "labelSmoothing",
   "ema",
   "distillation",
-  "out",
 ] as const;
+
+/** What says how a run is called, not what it computes. */
+const HOW_IT_IS_CALLED = ["argv", "out"] as const;
 
 /** What a run has worked for. */
 const RESULTS = ["model.onnx", "weights.safetensors", "checkpoint.safetensors", "supernet.safetensors", "policy.json", STORE_FILE] as const;
@@ -62,7 +64,7 @@ export function requireSameRun(dir: string, config: unknown, mayDiffer: readonly
     throw new AppError("CONFIG", `resume: ${dir} must hold a run that was begun, got no config.json — leave out --resume`);
   const before = JSON.parse(readFileSync(path, "utf8")) as Config;
   const now = JSON.parse(JSON.stringify(config)) as Config;
-  const free: ReadonlySet<string> = new Set(mayDiffer);
+  const free: ReadonlySet<string> = new Set([...mayDiffer, ...HOW_IT_IS_CALLED]);
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     if (free.has(key) || text(before[key]) === text(now[key])) continue;
     throw new AppError(

@@ -329,6 +329,9 @@ describe("prune", () => {
       path: "pruned/report.html",
       sections: ["Limits", "The model", "Accuracy and cost", "Beside simpler rules", "Channels", "Cost of every layer", "The search"],
     });
+    expect(fettle("compare", "base", "pruned").stdout).toMatch(/base +pruned\n[\s\S]*command +train +prune\n[\s\S]*limits +macs .* of /);
+    expect(fettle("runs", ".").stdout).toMatch(/pruned +prune +\d{4}-\d\d-\d\d \d\d:\d\d +finished +\d+\.\d\d% +macs/);
+    expect(fettle("resume", "photos").stderr).toBe("fettle: runs: photos must be the folder of a run, got no config.json of one\n");
     expect(fettle("report", "photos").stderr).toBe("fettle: report: photos must be the folder of a run, got no config.json\n");
     expect(policy.amc[0]).toBe(3);
     expect(policy.groups.every(({ kept, channels }: { kept: number; channels: number }) => kept >= 1 && kept <= channels)).toBe(true);
@@ -363,7 +366,11 @@ describe("prune", () => {
     const flags = ["prune", "base", ...common, "--max-macs", "60%", "--episodes", "14", "--epochs", "0"];
     expect(fettle(...flags, "--out", "whole").status).toBe(0);
     await killedWhen(flags, "killed", () => stored("killed") >= 4);
-    expect(fettle(...flags, "--out", "killed", "--resume").status).toBe(0);
+    expect(json(fettle("runs", ".", "--json").stdout).find(({ dir: run }: { dir: string }) => run === "killed")).toMatchObject({
+      command: "prune",
+      isFinished: false,
+    });
+    expect(fettle("resume", "killed").status).toBe(0);
     expectSame("killed", "whole", ["policy.json", "policies.json", "model.onnx"]);
   });
 

@@ -1,0 +1,57 @@
+/** @file Which runs there are, and what came of them. */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { AppError } from "../errors.ts";
+import type { Card } from "./card.ts";
+
+export interface RunSummary {
+  readonly dir: string;
+  readonly command: string;
+  readonly data: string;
+  readonly begun: Date;
+  /** False while it runs, and after it was interrupted. */
+  readonly isFinished: boolean;
+  /** Of the best that was saved; null when there is nothing yet. */
+  readonly card: Card | null;
+  /** The command line that began it; empty for runs of the library. */
+  readonly argv: readonly string[];
+}
+
+function readJson(path: string): Record<string, unknown> | null {
+  if (!existsSync(path)) return null;
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  } catch {
+    return null; // no run's
+  }
+}
+
+/** @throws AppError CONFIG for a folder that holds no run */
+export function summariseRun(dir: string): RunSummary {
+  const config = readJson(join(dir, "config.json"));
+  if (!config || typeof config.command !== "string")
+    throw new AppError("CONFIG", `runs: ${dir} must be the folder of a run, got no config.json of one`);
+  const card = readJson(join(dir, "card.json")) as Card | null;
+  const isSupernet = existsSync(join(dir, "joint.json"));
+  return {
+    dir,
+    command: config.command,
+    data: `${config.data ?? ""}`,
+    begun: statSync(join(dir, "config.json")).birthtime,
+    isFinished: (card !== null || isSupernet) && !existsSync(join(dir, "checkpoints")),
+    card,
+    argv: Array.isArray(config.argv) ? config.argv.map(String) : [],
+  };
+}
+
+const DEPTH = 3;
+
+/** The runs in `root` and in folders within it, the newest first. */
+export function listRuns(root: string, depth: number = DEPTH): RunSummary[] {
+  if (!existsSync(root)) return [];
+  const config = readJson(join(root, "config.json"));
+  const own = typeof config?.command === "string" ? [summariseRun(root)] : [];
+  const folders = depth === 0 ? [] : readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const within = folders.flatMap(({ name }) => listRuns(join(root, name), depth - 1));
+  return [...own, ...within].sort((a, b) => b.begun.getTime() - a.begun.getTime());
+}
