@@ -1,34 +1,19 @@
 /** @file Search spaces described by data. */
 import { z } from "zod";
-import { AppError } from "../errors.ts";
 import { makeDivisible } from "../graph/make-divisible.ts";
 import { adaptStrides } from "../graph/networks/strides.ts";
-
-const positive = z.number().int().positive();
-const kernel = z
-  .number()
-  .int()
-  .positive()
-  .refine((k) => k % 2 === 1, "must be odd");
+import { kernel, NORM, parseDescription, positive, skeleton } from "./skeleton.ts";
 
 const schema = z.strictObject({
-  name: z.string().min(1),
-  /** [C, H, W]. */
-  input: z.tuple([positive, positive, positive]),
-  classes: z.number().int().min(2),
-  stem: z.strictObject({ width: positive, kernel, stride: positive }),
-  /** The first block: depthwise and pointwise, no expansion, no choice. */
-  first: z.strictObject({ width: positive, kernel, stride: positive }),
+  ...skeleton,
   /** The first block of a stage has its stride; the others have stride 1. */
   stages: z.array(z.strictObject({ width: positive, blocks: positive, stride: positive })).min(1),
   /** Inverted residuals that every block may be. */
   candidates: z.array(z.strictObject({ kernel, expand: z.number().min(1) })).min(1),
   /** Blocks with stride 1 and equal widths may also be left out. */
   zero: z.boolean(),
-  head: z.strictObject({ width: positive }),
   /** Before the classifier, while training (default 0). */
   dropout: z.number().min(0).max(0.9).default(0),
-  norm: z.strictObject({ epsilon: z.number().positive(), momentum: z.number().min(0).max(1) }),
 });
 
 /** A MobileNet-like space: stem, first block, stages of blocks to choose, head, classifier. */
@@ -36,15 +21,10 @@ export type SpaceDescription = z.infer<typeof schema>;
 
 /** @throws AppError CONFIG naming the field */
 export function parseSpace(value: unknown, where: string): SpaceDescription {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new AppError("CONFIG", `${where}: ${issue!.path.join(".") || "the description"} is not valid: ${issue!.message}`);
+  return parseDescription(schema, value, where);
 }
 
 const CANDIDATES = [3, 5, 7].flatMap((k) => [3, 6].map((expand) => ({ kernel: k, expand })));
-const NORM = { epsilon: 1e-3, momentum: 0.1 };
-
 /** The space of the ProxylessNAS paper for ImageNet: 21 blocks, 6⁶·7¹⁵ networks. Paper: Cai et al. 2019, arXiv:1812.00332. */
 export const proxylessImagenet: SpaceDescription = {
   name: "proxyless-imagenet",

@@ -1,11 +1,9 @@
 /** @file Elastic spaces: one network whose blocks shrink in kernel and width, and whose stages shrink in depth. */
 import { z } from "zod";
-import { AppError } from "../errors.ts";
 import { makeDivisible } from "../graph/make-divisible.ts";
 import { adaptStrides } from "../graph/networks/strides.ts";
+import { kernel, NORM, parseDescription, positive, skeleton } from "./skeleton.ts";
 
-const positive = z.number().int().positive();
-const kernel = positive.refine((k) => k % 2 === 1, "must be odd");
 const ascending = <T extends z.ZodType<number>>(item: T) =>
   z
     .array(item)
@@ -14,13 +12,7 @@ const ascending = <T extends z.ZodType<number>>(item: T) =>
 
 const schema = z
   .strictObject({
-    name: z.string().min(1),
-    /** [C, H, W]. */
-    input: z.tuple([positive, positive, positive]),
-    classes: z.number().int().min(2),
-    stem: z.strictObject({ width: positive, kernel, stride: positive }),
-    /** The first block: depthwise and pointwise, no expansion, no choice. */
-    first: z.strictObject({ width: positive, kernel, stride: positive }),
+    ...skeleton,
     /** A stage keeps its first `leastBlocks` … `blocks` blocks; the first block has its stride. */
     stages: z
       .array(z.strictObject({ width: positive, blocks: positive, leastBlocks: positive, stride: positive }))
@@ -33,8 +25,6 @@ const schema = z
       .refine(({ least, most }) => least <= most, "least must be at most most"),
     /** Bits of weights and activations that are chosen among. */
     bits: ascending(z.number().int().min(1).max(8)),
-    head: z.strictObject({ width: positive }),
-    norm: z.strictObject({ epsilon: z.number().positive(), momentum: z.number().min(0).max(1) }),
   })
   .refine(
     ({ first, stages, expand }) =>
@@ -49,13 +39,8 @@ export type ElasticSpace = z.infer<typeof schema>;
 
 /** @throws AppError CONFIG naming the field */
 export function parseElasticSpace(value: unknown, where: string): ElasticSpace {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new AppError("CONFIG", `${where}: ${issue!.path.join(".") || "the description"} is not valid: ${issue!.message}`);
+  return parseDescription(schema, value, where);
 }
-
-const NORM = { epsilon: 1e-3, momentum: 0.1 };
 
 /** The space of APQ for ImageNet: 21 blocks on the backbone of Once-for-All's ProxylessNAS. Paper: Wang et al. 2020, arXiv:2006.08509. */
 export const apqImagenet: ElasticSpace = {
