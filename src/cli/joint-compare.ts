@@ -1,9 +1,9 @@
 /** @file `fettle joint compare`: what the joint search gains over one stage after the other, fixed bits, and chance. */
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
+import { formatCost } from "../run/limit-kinds.ts";
 import { formatBytes, formatCount, formatPercent, parseQuantity } from "../util/units.ts";
 import { configOf } from "./config.ts";
-import { formatIn } from "./constraint.ts";
 import { loadSpecialise, type SpecialiseFlags, withSpecialise } from "./joint-specialise.ts";
 import type { CommandContext } from "./main.ts";
 import { choice, count, examples } from "./options.ts";
@@ -56,15 +56,16 @@ async function compare(supernet: string, flags: CompareFlags, context: CommandCo
   const { limit, routes } = await runJointCompare({ ...common, device, budget, episodes: flags.episodes });
   bar.stop();
   if (json) return printJson({ limit, routes });
-  const unit = budget.kind === "latency" ? "ms" : "mJ";
   const rows = routes.map(({ name, cost, test, bitOps, fileBytes, seconds }) => [
     name,
-    cost === null ? "cannot" : formatIn(unit, cost),
+    cost === null ? "cannot" : formatCost(budget.kind, cost),
     test === null ? "-" : formatPercent(test),
     bitOps === null ? "-" : formatCount(bitOps),
     fileBytes === null ? "-" : formatBytes(fileBytes),
     formatDuration(1000 * seconds),
   ]);
-  print(`limit ${budget.kind} ${formatIn(unit, limit)} on ${device.name} (estimated), ${recipe.epochs} epochs of fine-tuning each\n`);
+  print(
+    `limit ${budget.kind} ${formatCost(budget.kind, limit)} on ${device.name} (estimated), ${recipe.epochs} epochs of fine-tuning each\n`,
+  );
   print(table(["route", budget.kind, "test accuracy", "BitOps", "file", "time"], rows));
 }

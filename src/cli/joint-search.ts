@@ -17,6 +17,7 @@ interface SearchFlags extends SpecialiseFlags {
   readonly maxLatency?: string;
   readonly maxEnergy?: string;
   readonly maxSize?: string;
+  readonly maxPeakMemory?: string;
   readonly maxMacs?: string;
   readonly maxBitops?: string;
 }
@@ -25,6 +26,7 @@ const LIMITS = [
   ["maxLatency", "--max-latency", "latency", "latency"],
   ["maxEnergy", "--max-energy", "energy", "energy"],
   ["maxSize", "--max-size", "size", "size"],
+  ["maxPeakMemory", "--max-peak-memory", "peakMemory", "size"],
   ["maxMacs", "--max-macs", "macs", "count"],
   ["maxBitops", "--max-bitops", "bitops", "count"],
 ] as const satisfies readonly (readonly [keyof SearchFlags, string, JointLimitKind, Dimension])[];
@@ -44,6 +46,7 @@ export function registerJointSearch(joint: Command, context: CommandContext): vo
     .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 40% of the largest sub-net's")
     .option("--max-energy <energy>", "limit per image on a simulated device, e.g. 1mJ or 50%")
     .option("--max-size <bytes>", "limit of the file's size, e.g. 100KB")
+    .option("--max-peak-memory <bytes>", "limit of the activations alive at once, as float32, e.g. 100KB")
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 5M")
     .option("--max-bitops <count>", "limit in MACs x weight bits x activation bits, e.g. 300M")
     .addHelpText(

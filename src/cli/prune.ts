@@ -19,6 +19,7 @@ interface PruneFlags extends Omit<CompressionFlags, "data"> {
   readonly maxMacs?: string;
   readonly maxParams?: string;
   readonly maxSize?: string;
+  readonly maxPeakMemory?: string;
   readonly maxLatency?: string;
   readonly maxEnergy?: string;
   readonly reward?: RewardName;
@@ -38,6 +39,7 @@ export function registerPrune(program: Command, context: CommandContext): void {
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 20M or 50% of the model's")
     .option("--max-params <count>", "limit in parameters, e.g. 100K or 40%")
     .option("--max-size <bytes>", "limit of the file's size, e.g. 500KB or 40%")
+    .option("--max-peak-memory <bytes>", "limit of the activations alive at once, as float32, e.g. 100KB or 50%")
     .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 50%")
     .option("--max-energy <energy>", "limit per image on a simulated device, e.g. 1mJ or 50%")
     .addOption(
@@ -64,6 +66,7 @@ const LIMITS = [
   ["maxMacs", "--max-macs", "macs", "count"],
   ["maxParams", "--max-params", "params", "count"],
   ["maxSize", "--max-size", "size", "size"],
+  ["maxPeakMemory", "--max-peak-memory", "peakMemory", "size"],
   ["maxLatency", "--max-latency", "latency", "latency"],
   ["maxEnergy", "--max-energy", "energy", "energy"],
 ] as const;

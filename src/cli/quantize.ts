@@ -4,12 +4,13 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { AppError } from "../errors.ts";
 import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
+import { formatCost } from "../run/limit-kinds.ts";
 import type { QuantizeBudgetKind } from "../run/quantize-limits.ts";
 import type { QuantizeResult } from "../run/quantize-run.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import { type CompressionFlags, loadCompression, withCompression } from "./compression.ts";
-import { formatIn, showConstraint } from "./constraint.ts";
+import { showConstraint } from "./constraint.ts";
 import type { CommandContext } from "./main.ts";
 import { examples, number } from "./options.ts";
 import { note, print, printJson, table } from "./output.ts";
@@ -137,7 +138,7 @@ function show({ card, original, policies, chosen, constraints, latencyMs, isQuan
     name,
     oneDigit(mean(bits.map(({ weightBits }) => weightBits))),
     oneDigit(mean(bits.map(({ activationBits }) => activationBits))),
-    ...costs.map((value, i) => formatIn(constraints[i]!.unit, value)),
+    ...costs.map((value, i) => formatCost(constraints[i]!.name, value)),
     formatPercent(validation),
     formatPercent(test),
     tuned === null ? "-" : formatPercent(tuned.validation),

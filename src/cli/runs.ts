@@ -2,15 +2,18 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
+import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
 import type { RunSummary } from "../run/list.ts";
 import { formatBytes, formatCount, formatMs, formatPercent } from "../util/units.ts";
-import { formatIn } from "./constraint.ts";
 import { examples, withJson } from "./options.ts";
 import { print, printJson, table } from "./output.ts";
 
 const limitsOf = ({ card }: RunSummary): string =>
   (card?.constraints ?? [])
-    .map(({ name, unit, limit, value, isMet }) => `${name} ${formatIn(unit, value)} of ${formatIn(unit, limit)}${isMet ? "" : " MISSED"}`)
+    .map(
+      ({ name, limit, value, isMet }) =>
+        `${LIMIT_KINDS[name].title} ${formatCost(name, value)} of ${formatCost(name, limit)}${isMet ? "" : " MISSED"}`,
+    )
     .join(", ");
 
 const when = (date: Date): string => date.toISOString().slice(0, 16).replace("T", " ");

@@ -66,28 +66,36 @@ const REUSES_INPUT: Record<OpType, boolean> = {
   opaque: false,
 };
 
+/** Bytes of a value of that shape, float32. */
+export const activationBytes = (shape: SampleShape): number => FLOAT_BYTES * count(shape);
+
 /**
- * The largest sum of values alive at once when nodes run in order: at each node those that are still read later, its inputs and
- * its result. Batch normalisation, activations, sums, products and reshapes write over an input that dies there.
+ * For each node, run in order, the values alive at once: those that are still read later, its inputs and its result. Batch
+ * normalisation, activations, sums, products and reshapes write over an input that dies there.
  */
-export function peakActivationBytes(graph: Graph, shapes: ReadonlyMap<string, SampleShape> = inferShapes(graph)): number {
+export function aliveValues(graph: Graph, shapes: ReadonlyMap<string, SampleShape> = inferShapes(graph)): string[][] {
   const lastUse = new Map<string, number>();
   for (const [i, node] of graph.nodes.entries()) for (const name of node.inputs) lastUse.set(name, i);
   lastUse.set(graph.output, graph.nodes.length);
-  const bytes = (name: string) => FLOAT_BYTES * count(shapes.get(name)!);
+  const bytes = (name: string) => activationBytes(shapes.get(name)!);
   const alive = new Set([graph.input.name]);
-  const total = () => [...alive].reduce((sum, name) => sum + bytes(name), 0);
-  let peak = total();
-  for (const [i, node] of graph.nodes.entries()) {
+  return graph.nodes.map((node, i) => {
     const reused = REUSES_INPUT[node.op]
       ? node.inputs.find((name) => lastUse.get(name) === i && bytes(name) >= bytes(node.name))
       : undefined;
     if (reused !== undefined) alive.delete(reused);
     alive.add(node.name);
-    peak = Math.max(peak, total());
+    const here = [...alive];
     for (const name of [...node.inputs, node.name]) if ((lastUse.get(name) ?? i) <= i) alive.delete(name);
-  }
-  return peak;
+    return here;
+  });
+}
+
+/** The largest sum of values alive at once: see `aliveValues`. */
+export function peakActivationBytes(graph: Graph, shapes: ReadonlyMap<string, SampleShape> = inferShapes(graph)): number {
+  const bytes = (name: string) => activationBytes(shapes.get(name)!);
+  const sums = aliveValues(graph, shapes).map((names) => names.reduce((sum, name) => sum + bytes(name), 0));
+  return sums.reduce((most, sum) => Math.max(most, sum), bytes(graph.input.name));
 }
 
 /** Counts a whole graph and each of its layers. @throws AppError SHAPE when it is not valid */
@@ -107,7 +115,7 @@ export function inspectGraph(graph: Graph): GraphCounts {
       outputShape,
       macs: macsOf(node, inputShape, outputShape),
       params: paramsOf.get(node.name) ?? 0,
-      activationBytes: FLOAT_BYTES * count(outputShape),
+      activationBytes: activationBytes(outputShape),
     };
   });
   const sum = (of: (layer: LayerCounts) => number) => layers.reduce((total, layer) => total + of(layer), 0);

@@ -11,6 +11,7 @@ import { subnetGraph } from "../space/subnet-graph.ts";
 import { createRng } from "../util/rng.ts";
 import { acceleratorCost, counted, fixedLayers, sumOfLayers } from "./costs.ts";
 import { floatLatency } from "./float-latency.ts";
+import { peakMemory } from "./peak-memory.ts";
 import { layerBits } from "./precision.ts";
 
 const space = elasticMobileNet({ input: [3, 32, 32], classes: 10 });
@@ -19,12 +20,13 @@ const genomes = fc.integer({ min: 0, max: 2 ** 31 - 1 }).map((seed) => genetics.
 const device = createBitFusion();
 
 describe("the cost of a genome is that of its network", () => {
-  test("in MACs, BitOps, latency and energy at its bits", () => {
+  test("in MACs, peak memory, BitOps, latency and energy at its bits", () => {
     const costs = {
       macs: sumOfLayers(space, counted.macs),
       bitops: sumOfLayers(space, counted.bitops),
       latency: sumOfLayers(space, acceleratorCost(device, "latencyMs")),
       energy: sumOfLayers(space, acceleratorCost(device, "energyMj")),
+      peakMemory: peakMemory(space),
     };
     fc.assert(
       fc.property(genomes, (genome) => {
@@ -34,6 +36,7 @@ describe("the cost of a genome is that of its network", () => {
         const bits = layerBits(space, choice, layers);
         const close = (a: number, b: number) => expect(Math.abs(a - b)).toBeLessThan(1e-9 * b);
         expect(costs.macs(genome)).toBe(inspectGraph(graph).macs);
+        expect(costs.peakMemory(genome)).toBe(inspectGraph(graph).peakActivationBytes);
         close(costs.bitops(genome), bitOps(layers)(bits));
         close(costs.latency(genome), acceleratorLatency(layers, device)(bits));
         close(costs.energy(genome), acceleratorEnergy(layers, device)(bits));

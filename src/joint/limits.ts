@@ -8,8 +8,9 @@ import { elasticBlocks } from "../space/subnet.ts";
 import type { Quantity } from "../util/units.ts";
 import { acceleratorCost, counted, type GenomeCost, sumOfLayers } from "./costs.ts";
 import { floatLatency } from "./float-latency.ts";
+import { peakMemory } from "./peak-memory.ts";
 
-export type JointLimitKind = "latency" | "energy" | "size" | "macs" | "bitops";
+export type JointLimitKind = "latency" | "energy" | "size" | "macs" | "bitops" | "peakMemory";
 
 export interface JointBudget {
   readonly kind: JointLimitKind;
@@ -61,6 +62,7 @@ export async function jointLimits(
   onProgress?: (done: number, total: number) => void,
 ): Promise<JointLimit[]> {
   const costOf = async (kind: JointLimitKind): Promise<GenomeCost> => {
+    if (kind === "peakMemory") return peakMemory(space);
     if (kind !== "latency" && kind !== "energy") return sumOfLayers(space, counted[kind]);
     if (!device) throw new AppError("CONFIG", `joint: ${kind} must be that of a device, got none — give one with --device`);
     if (isAccelerator(device)) return sumOfLayers(space, acceleratorCost(device, kind === "latency" ? "latencyMs" : "energyMj"));

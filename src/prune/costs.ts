@@ -22,7 +22,8 @@ export interface LayerShape {
 /** Cost of a whole network by the atoms that each group keeps; fractions are allowed. */
 export type CostOf = (kept: ArrayLike<number>) => number;
 
-function widthOf(atoms: Int32Array, groups: readonly ChannelGroup[]): Width {
+/** The width of a value by the atoms of its channels. */
+export function widthOf(atoms: Int32Array, groups: readonly ChannelGroup[]): Width {
   const perAtom = groups.flatMap(({ atoms: members }, group) => {
     const own = new Set(members);
     const channels = atoms.filter((atom) => own.has(atom)).length;
@@ -31,7 +32,7 @@ function widthOf(atoms: Int32Array, groups: readonly ChannelGroup[]): Width {
   return { fixed: atoms.length - perAtom.reduce((sum, { group, channels }) => sum + channels * groups[group]!.atoms.length, 0), perAtom };
 }
 
-const widthAt = ({ fixed, perAtom }: Width, kept: ArrayLike<number>): number =>
+export const widthAt = ({ fixed, perAtom }: Width, kept: ArrayLike<number>): number =>
   perAtom.reduce((sum, { group, channels }) => sum + channels * kept[group]!, fixed);
 
 /** Every convolution and linear layer with what its widths depend on. `groups`: those that can be pruned. */

@@ -1,6 +1,7 @@
 /** @file The report of a run: what it was asked for, what it found, and how it got there. */
+import { LIMIT_KINDS, type LimitKind } from "../run/limit-kinds.ts";
 import { paretoFront } from "../search/pareto.ts";
-import { formatBytes, formatCount, formatEnergy, formatMs, formatPercent } from "../util/units.ts";
+import { formatBytes, formatCount, formatMs, formatPercent } from "../util/units.ts";
 import { architectureFigure, blocksOfLayers } from "./architecture-figure.ts";
 import { bitsFigure } from "./bits-figure.ts";
 import { densityFigure } from "./density-figure.ts";
@@ -10,13 +11,13 @@ import { pageHtml, type Section, tableHtml } from "./html.ts";
 import { layerCostFigure } from "./layer-cost-figure.ts";
 import type { RunCard, RunData } from "./run-data.ts";
 
-const FORMATS: Readonly<Record<string, (value: number) => string>> = { ms: formatMs, mJ: formatEnergy, bytes: formatBytes };
-const valueIn = (unit: string, value: number): string => (FORMATS[unit] ?? ((n: number) => `${formatCount(n)} ${unit}`))(value);
+const FORMATS = new Map<string, (value: number) => string>(Object.values(LIMIT_KINDS).map(({ unit, format }) => [unit, format]));
+const valueIn = (unit: string, value: number): string => FORMATS.get(unit)?.(value) ?? `${formatCount(value)} ${unit}`;
 
 function limitsSection({ constraints }: RunCard): Section | null {
   if (constraints.length === 0) return null;
   const rows = constraints.map(({ name, unit, limit, value, isMet, obtained }) => [
-    name,
+    LIMIT_KINDS[name as LimitKind]?.title ?? name,
     valueIn(unit, limit),
     valueIn(unit, value),
     isMet ? "met" : "MISSED",

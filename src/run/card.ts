@@ -11,8 +11,8 @@ import { runtime } from "../onednn/runtime.ts";
 export type Obtained = "measured" | "counted" | "estimated";
 
 export interface Constraint {
-  readonly name: "latency" | "energy" | "macs" | "params" | "size" | "bitops";
-  readonly unit: "ms" | "mJ" | "MACs" | "parameters" | "bytes" | "BitOps";
+  readonly name: "latency" | "energy" | "macs" | "params" | "size" | "bitops" | "peakMemory" | "accuracyDrop";
+  readonly unit: "ms" | "mJ" | "MACs" | "parameters" | "bytes" | "BitOps" | "points";
   readonly limit: number;
   readonly value: number;
   readonly obtained: Obtained;

@@ -7,8 +7,8 @@ import { jointLimits } from "../joint/limits.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Card } from "./card.ts";
 import { readJointDescription } from "./joint-folder.ts";
-import { formatJointCost } from "./joint-limits.ts";
 import { type JointMethod, type JointSearchRunOptions, runJointSearch } from "./joint-search-run.ts";
+import { formatCost } from "./limit-kinds.ts";
 import { openModel } from "./model-file.ts";
 import { runPrune } from "./prune-run.ts";
 import { runQuantize } from "./quantize-run.ts";
@@ -76,7 +76,7 @@ async function sequential(options: JointCompareOptions, limit: number): Promise<
       lowest: 0.2,
     });
     model = folder("pruned");
-  } else onNote(`sequential: the architecture costs ${formatJointCost(kind, value)} at 8 bits, nothing is pruned`);
+  } else onNote(`sequential: the architecture costs ${formatCost(kind, value)} at 8 bits, nothing is pruned`);
   const opened = await openModel(model);
   const { card } = await runQuantize({
     ...options,

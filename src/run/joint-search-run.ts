@@ -30,7 +30,8 @@ import { deploy } from "./deploy.ts";
 import { contest, type Network } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { FLOAT_PREDICTOR, type JointDescription, PREDICTOR, readJointDescription, readPredictor, SUPERNET } from "./joint-folder.ts";
-import { constraintsOf, formatJointCost, requireEachReachable } from "./joint-limits.ts";
+import { constraintsOf, requireEachReachable } from "./joint-limits.ts";
+import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
 
 /**
  * How sub-nets are looked for: jointly, by as many random draws, with the same bits everywhere, or the architecture alone, which costs
@@ -160,7 +161,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const choice = genetics.decode(chosen);
   const summary = summariseSubnet(space, choice.subnet);
   const predicted = seen.find(({ genome }) => genome === chosen)!.accuracy;
-  const costs = limits.map(({ kind, cost }) => `${kind} ${formatJointCost(kind, cost(chosen))}`).join(", ");
+  const costs = limits.map(({ kind, cost }) => `${LIMIT_KINDS[kind].title} ${formatCost(kind, cost(chosen))}`).join(", ");
   onNote(`found ${summary}: predicted ${formatPercent(predicted)}, ${costs}, in ${searchSeconds.toFixed(1)} s`);
 
   using folder = openRunFolder(dir, config, clock);

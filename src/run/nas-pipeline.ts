@@ -14,7 +14,8 @@ import { formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint, Obtained } from "./card.ts";
 import type { DeployOptions } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
-import { type BudgetKind, collectCosts, findNetwork, formatCost, type NasOptions, referenceCost, requireFeasible } from "./nas-run.ts";
+import { constraintOf, formatCost } from "./limit-kinds.ts";
+import { type BudgetKind, collectCosts, findNetwork, type NasOptions, referenceCost, requireFeasible } from "./nas-run.ts";
 import { requireBatch, trainNetwork } from "./train-run.ts";
 
 export interface NasPipelineOptions {
@@ -51,11 +52,10 @@ export interface NasPipelineResult {
 }
 
 /** Limit and value of a budget for the exported file. A latency on a table device is what the table says. */
-function constraintOf(kind: BudgetKind, limit: number, predicted: number, isMeasured: boolean) {
+function nasConstraint(kind: BudgetKind, limit: number, predicted: number, isMeasured: boolean) {
   return ({ latency }: Parameters<NonNullable<DeployOptions["constraints"]>>[0]): Constraint => {
-    if (kind === "macs") return { name: "macs", unit: "MACs", limit, value: predicted, obtained: "counted", isMet: predicted <= limit };
-    const value = isMeasured ? latency.p50Ms : predicted;
-    return { name: "latency", unit: "ms", limit, value, obtained: isMeasured ? "measured" : "estimated", isMet: value <= limit };
+    if (kind === "macs") return constraintOf(kind, limit, predicted, "counted");
+    return isMeasured ? constraintOf(kind, limit, latency.p50Ms, "measured") : constraintOf(kind, limit, predicted, "estimated");
   };
 }
 
@@ -113,7 +113,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
 
   let training: ((done: number, message?: string) => void) | null = null;
   let trained = "";
-  const constraint = constraintOf(kind, limit, found.cost, "threads" in device);
+  const constraint = nasConstraint(kind, limit, found.cost, "threads" in device);
   const { card, isCancelled } = await trainNetwork({
     net: { ...architectureGraph(space, found.architecture), name: `${space.name}-found` },
     data: options.trainingData ?? data,

@@ -17,7 +17,8 @@ import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph } from "../space/graphs.ts";
 import { createRng } from "../util/rng.ts";
 import { median } from "../util/statistics.ts";
-import { admitting, formatCount, formatMs } from "../util/units.ts";
+import { admitting } from "../util/units.ts";
+import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
 
 /** What limits the search: milliseconds on a device, or multiply-accumulates. */
 export type BudgetKind = "latency" | "macs";
@@ -28,9 +29,6 @@ export interface Costs {
   /** Measured over predicted latency of whole random networks, by which the table was multiplied; 1 for counts. */
   readonly calibration: number;
 }
-
-const formatters: Record<BudgetKind, (value: number) => string> = { latency: formatMs, macs: (macs) => `${formatCount(macs)} MACs` };
-export const formatCost = (kind: BudgetKind, value: number): string => formatters[kind](value);
 
 /** A network as an ONNX file with random weights: what a latency depends on is all there. */
 export function untrainedFile(graph: Graph): Uint8Array {
@@ -65,7 +63,7 @@ export function requireFeasible(space: SpaceDescription, { kind, table }: Costs,
     const [limit, least] = [formatCost(kind, budget), formatCost(kind, reach.minimum)];
     throw new AppError(
       "INFEASIBLE",
-      `nas: ${kind} must be at least ${least} in the space ${space.name}, got a limit of ${limit} — raise it to ${admitting(reach.minimum, kind === "macs" ? "count" : "latency")}, or search a smaller space`,
+      `nas: ${LIMIT_KINDS[kind].title} must be at least ${least} in the space ${space.name}, got a limit of ${limit} — raise it to ${admitting(reach.minimum, LIMIT_KINDS[kind].dimension)}, or search a smaller space`,
     );
   }
   return reach;

@@ -10,10 +10,12 @@ import { acceleratorCost } from "../prune/accelerator.ts";
 import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
 import { groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
 import { latencyCost } from "../prune/latency.ts";
-import { admitting, formatBytes, formatCount, formatEnergy, formatMs, type Quantity } from "../util/units.ts";
+import { peakMemoryCost } from "../prune/peak-memory.ts";
+import { admitting, type Quantity } from "../util/units.ts";
+import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
 
-/** What is limited: MACs, parameters, bytes of the file, or milliseconds or millijoules on the device. */
-export type PruneBudgetKind = "macs" | "params" | "size" | "latency" | "energy";
+/** What is limited: MACs, parameters, bytes of the file or of activations, or milliseconds or millijoules on the device. */
+export type PruneBudgetKind = "macs" | "params" | "size" | "peakMemory" | "latency" | "energy";
 
 export type PruneDevice = Device | CpuDevice | Accelerator;
 
@@ -22,16 +24,6 @@ export interface PruneLimitOptions {
   /** What must hold at once; none: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
   readonly budgets: readonly { readonly kind: PruneBudgetKind; readonly quantity: Quantity }[];
 }
-
-const formatters: Record<PruneBudgetKind, (value: number) => string> = {
-  macs: (value) => `${formatCount(value)} MACs`,
-  params: (value) => `${formatCount(value)} parameters`,
-  size: formatBytes,
-  latency: formatMs,
-  energy: formatEnergy,
-};
-const DIMENSIONS = { macs: "count", params: "count", size: "size", latency: "latency", energy: "energy" } as const;
-export const formatPruneCost = (kind: PruneBudgetKind, value: number): string => formatters[kind](value);
 
 const isAccelerator = (device: PruneDevice): device is Accelerator => device.kind === "simulated";
 
@@ -68,6 +60,7 @@ export async function pruneLimits(
     macs: async () => macsCost(prunable),
     params: async () => params,
     size: async () => fileBytes(prunable, model),
+    peakMemory: async () => peakMemoryCost(prunable),
     energy: async () => {
       if (!isAccelerator(device))
         throw new AppError(
@@ -101,10 +94,10 @@ export async function pruneLimits(
 export function requireReachable({ kind, cost, limit }: PruneLimit, least: readonly number[]): void {
   const minimum = cost(least);
   if (minimum <= limit) return;
-  const [wanted, nearest] = [formatPruneCost(kind, limit), formatPruneCost(kind, minimum)];
+  const [wanted, nearest] = [formatCost(kind, limit), formatCost(kind, minimum)];
   throw new AppError(
     "INFEASIBLE",
-    `prune: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(minimum, DIMENSIONS[kind])}, or allow fewer channels with --lowest`,
+    `prune: ${LIMIT_KINDS[kind].title} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(minimum, LIMIT_KINDS[kind].dimension)}, or allow fewer channels with --lowest`,
   );
 }
 

@@ -1,5 +1,6 @@
 /** @file The whole way of `fettle prune`: feasibility, search, reconstruction, fine-tuning, deployment, rules of thumb beside it. */
 import { AppError } from "../errors.ts";
+import { peakActivationBytes } from "../graph/counts.ts";
 import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
@@ -28,7 +29,8 @@ import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
-import { formatPruneCost, isOfFile, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
+import { constraintOf, formatCost } from "./limit-kinds.ts";
+import { isOfFile, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
 import { requireSameRun } from "./resume.ts";
 
 export interface PruneOptions extends CompressionOptions, PruneLimitOptions {
@@ -63,7 +65,6 @@ export interface PruneResult {
   readonly isCancelled: boolean;
 }
 
-const UNITS = { macs: "MACs", params: "parameters", size: "bytes", latency: "ms", energy: "mJ" } as const;
 const RECALIBRATION_BATCHES = 8;
 const RANDOM_POLICIES = 10;
 
@@ -85,7 +86,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   for (const limit of limits) requireReachable(limit, cheapest(bounds));
   if (limits.length > 0 && limits.every(({ cost, limit }) => limit >= cost(sizes))) {
     const [{ kind, cost, limit }] = limits as [PruneLimit];
-    const [least, most] = [limit, cost(sizes)].map((value) => formatPruneCost(kind, value));
+    const [least, most] = [limit, cost(sizes)].map((value) => formatCost(kind, value));
     throw new AppError(
       "CONFIG",
       `prune: the limit must be below what ${source} has now, ${most}, got ${least} — nothing needs to be removed`,
@@ -104,7 +105,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     test: accuracyOn(model.graph, params, data, "test"),
   };
   const limitText = limits
-    .map(({ kind, cost, limit }) => `, limit ${formatPruneCost(kind, limit)} of ${formatPruneCost(kind, cost(sizes))}`)
+    .map(({ kind, cost, limit }) => `, limit ${formatCost(kind, limit)} of ${formatCost(kind, cost(sizes))}`)
     .join("");
   onNote(
     `${model.graph.name}: ${prunable.groups.length} groups of channels in steps of ${step}, validation ${formatPercent(original.validation)}${limitText}`,
@@ -244,9 +245,10 @@ function deployPruned(options: PruneOptions, { graph, params, folder, limits, ke
   const constraints = ({ latency, fileBytes }: { latency: { p50Ms: number }; fileBytes: number }): Constraint[] =>
     limits.map(({ kind, limit, cost }) => {
       const isMeasured = isOfFile(kind, options);
-      const value = !isMeasured ? cost(kept) : kind === "size" ? fileBytes : latency.p50Ms;
+      const counted = kind === "peakMemory" ? peakActivationBytes(restored) : cost(kept);
+      const value = !isMeasured ? counted : kind === "size" ? fileBytes : latency.p50Ms;
       const obtained = isMeasured ? "measured" : kind === "latency" || kind === "energy" ? "estimated" : "counted";
-      return { name: kind, unit: UNITS[kind], limit, value, obtained, isMet: value <= limit };
+      return constraintOf(kind, limit, value, obtained);
     });
   const { data, threads, recipe } = options;
   return deploy({ graph: restored, params, data, folder, seed: recipe.seed, threads, constraints });

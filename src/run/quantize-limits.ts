@@ -12,8 +12,9 @@ import { measuredLatency } from "../quantize/measured-latency.ts";
 import type { Quantization } from "../quantize/network.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
 import { combined } from "../util/combined-limits.ts";
-import { admitting, formatBytes, formatCount, formatEnergy, formatMs, type Quantity } from "../util/units.ts";
+import { admitting, type Quantity } from "../util/units.ts";
 import type { Obtained } from "./card.ts";
+import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
 
 export type QuantizeBudgetKind = "latency" | "energy" | "size" | "bitops";
 
@@ -40,15 +41,6 @@ export interface LimitOptions {
   readonly scheme: WeightScheme;
   readonly onProgress?: (done: number, total: number) => void;
 }
-
-const formatters: Record<QuantizeBudgetKind, (value: number) => string> = {
-  latency: formatMs,
-  energy: formatEnergy,
-  size: formatBytes,
-  bitops: (value) => `${formatCount(value)} BitOps`,
-};
-const DIMENSIONS = { latency: "latency", energy: "energy", size: "size", bitops: "count" } as const;
-export const formatQuantizeCost = (kind: QuantizeBudgetKind, value: number): string => formatters[kind](value);
 
 const ALL_BITS = [1, 2, 3, 4, 5, 6, 7, 8];
 const EIGHT: Precision = { weightBits: 8, activationBits: 8 };
@@ -148,9 +140,9 @@ export async function quantizeLimits(
 
 function requireReachable({ kind, limit }: Pick<QuantizeLimit, "kind" | "limit">, least: number): void {
   if (least <= limit) return;
-  const [wanted, nearest] = [limit, least].map((value) => formatQuantizeCost(kind, value));
+  const [wanted, nearest] = [limit, least].map((value) => formatCost(kind, value));
   throw new AppError(
     "INFEASIBLE",
-    `quantize: ${kind} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(least, DIMENSIONS[kind])}, or allow fewer bits with --bits`,
+    `quantize: ${LIMIT_KINDS[kind].title} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(least, LIMIT_KINDS[kind].dimension)}, or allow fewer bits with --bits`,
   );
 }

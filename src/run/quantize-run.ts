@@ -30,14 +30,8 @@ import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
-import {
-  formatQuantizeCost,
-  isMeasured,
-  type QuantizeBudgetKind,
-  type QuantizeLimit,
-  type QuantizeLimits,
-  quantizeLimits,
-} from "./quantize-limits.ts";
+import { constraintOf, formatCost } from "./limit-kinds.ts";
+import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
 import { requireSameRun } from "./resume.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
@@ -84,7 +78,6 @@ const STATISTICS_BATCHES = 2;
 const SENSITIVITY_IMAGES = 500;
 /** Reward per share of accuracy: HAQ takes a tenth per percentage point. */
 const REWARD_FACTOR = 10;
-const UNITS = { latency: "ms", energy: "mJ", size: "bytes", bitops: "BitOps" } as const;
 
 /** Searches and quantises; everything is kept in the run folder. @throws AppError CONFIG, INFEASIBLE, ONNX, STORE */
 export async function runQuantize(options: QuantizeOptions): Promise<QuantizeResult> {
@@ -269,11 +262,11 @@ const constraintsOf =
   ({ latency, fileBytes }: Measured): Constraint[] =>
     limits.map(({ kind, limit, cost, obtained }) => {
       const value = obtained !== "measured" ? cost(bits) : kind === "size" ? fileBytes : latency.p50Ms;
-      return { name: kind, unit: UNITS[kind], limit, value, obtained, isMet: value <= limit };
+      return constraintOf(kind, limit, value, obtained);
     });
 
 const describeLimit = ({ kind, limit, reference }: QuantizeLimit): string =>
-  `limit ${formatQuantizeCost(kind, limit)}; ${reference.of} ${formatQuantizeCost(kind, reference.cost)}`;
+  `limit ${formatCost(kind, limit)}; ${reference.of} ${formatCost(kind, reference.cost)}`;
 
 /** Writes model.onnx with the interface of the original and its card. */
 function deployQuantized(

@@ -1,8 +1,8 @@
 /** @file Quantities with units, as users write them. */
 import { AppError } from "../errors.ts";
 
-export type Dimension = "latency" | "size" | "count" | "energy";
-/** Base units: ms, bytes, a plain number, mJ. A percentage is of the reference network on the device. */
+export type Dimension = "latency" | "size" | "count" | "energy" | "points";
+/** Base units: ms, bytes, a plain number, mJ, percentage points. A percentage is of the reference network on the device. */
 export type Quantity = { readonly kind: "absolute"; readonly value: number } | { readonly kind: "percent"; readonly ratio: number };
 
 const UNITS: Record<Dimension, Readonly<Record<string, number>>> = {
@@ -10,8 +10,9 @@ const UNITS: Record<Dimension, Readonly<Record<string, number>>> = {
   size: { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 },
   count: { "": 1, K: 1e3, M: 1e6, G: 1e9 },
   energy: { uJ: 1e-3, mJ: 1, J: 1000 },
+  points: { "": 1, pt: 1 },
 };
-const EXAMPLES: Record<Dimension, string> = { latency: "4ms", size: "500KB", count: "300M", energy: "5mJ" };
+const EXAMPLES: Record<Dimension, string> = { latency: "4ms", size: "500KB", count: "300M", energy: "5mJ", points: "1%" };
 
 /**
  * Reads "4ms", "500KB", "300M", "5mJ" or "60%".
@@ -23,6 +24,7 @@ export function parseQuantity(text: string, dimension: Dimension, where: string)
   const value = Number(match?.[1]);
   const unit = match?.[2] ?? "";
   if (match && value > 0) {
+    if (unit === "%" && dimension === "points") return { kind: "absolute", value };
     if (unit === "%") return { kind: "percent", ratio: value / 100 };
     const factor = Object.hasOwn(units, unit) ? units[unit] : undefined;
     if (factor !== undefined) return { kind: "absolute", value: value * factor };
@@ -69,4 +71,5 @@ export const formatCount = (count: number): string =>
     [1e6, " M"],
     [1e3, " K"],
   ]);
+export const formatPoints = (points: number): string => `${points.toFixed(2)} points`;
 export const formatPercent = (ratio: number): string => `${(100 * ratio).toFixed(2)}%`;

@@ -252,7 +252,7 @@ describe("nas", () => {
   test("a limit that no network meets is refused before training, with the nearest that can be met", () => {
     const { status, stderr } = fettle(...search, "--max-macs", "1K", "--out", "infeasible");
     expect(stderr).toMatch(
-      /^(.*\n)*fettle: nas: macs must be at least .* MACs in the space tiny, got a limit of 1\.00 K MACs — raise it to \d.*\n$/,
+      /^(.*\n)*fettle: nas: MACs must be at least .* MACs in the space tiny, got a limit of 1\.00 K MACs — raise it to \d.*\n$/,
     );
     expect(status).toBe(3);
     expect(existsSync(join(dir, "infeasible"))).toBe(false);
@@ -358,7 +358,7 @@ describe("prune", () => {
   test("a limit that cannot be met is refused at once, with the nearest that can", () => {
     const { status, stderr } = fettle("prune", "base", ...common, "--max-macs", "1%", "--out", "impossible");
     expect(status).toBe(3);
-    expect(stderr).toMatch(/prune: macs must be at least [\d.]+ K MACs for this network, got a limit of [\d.]+ K MACs/);
+    expect(stderr).toMatch(/prune: MACs must be at least [\d.]+ K MACs for this network, got a limit of [\d.]+ K MACs/);
     expect(existsSync(join(dir, "impossible"))).toBe(false);
   });
 
