@@ -13,7 +13,7 @@ import { openCpu } from "../src/hardware/cpu.ts";
 import { measureTogether } from "../src/hardware/measure.ts";
 import { costGraphs } from "../src/nas/cost-tables.ts";
 import { mobilenetV2Of, randomNetworksOf } from "../src/run/matching.ts";
-import { type BudgetKind, collectCosts, findNetwork, requireFeasible, untrainedFile } from "../src/run/nas-run.ts";
+import { type BudgetKind, collectCosts, derive, findNetwork, requireFeasible, untrainedFile } from "../src/run/nas-run.ts";
 import { trainNetwork } from "../src/run/train-run.ts";
 import { summarise } from "../src/space/architecture.ts";
 import { mobileNetSpace } from "../src/space/description.ts";
@@ -80,7 +80,8 @@ const searchFor = (kind: BudgetKind, budget: number) =>
           `${kind} ${e.phase} ${e.epoch + 1}/${e.epochs}: accuracy ${e.trainAccuracy.toFixed(3)}, entropy ${e.entropy.toFixed(3)}, E ${e.expectedCost.toPrecision(4)}, ${summarise(space, e.architecture)}, ${e.seconds.toFixed(0)} s`,
         ),
     });
-    return { architecture: found.architecture, cost: found.cost };
+    const plain = await derive({ ...found.search, candidates: [] }, space, costs[kind], budget, device);
+    return { architecture: found.architecture, cost: found.cost, mostProbable: plain.architecture };
   });
 
 const byLatency = await searchFor("latency", Number(flags["latency-ms"]));
@@ -101,6 +102,15 @@ const baseline = await step(
 
 const networks: { name: string; text: string; net: Graph | string }[] = [
   { name: "found-latency", text: summarise(space, byLatency.architecture), net: foundGraph },
+  ...(byLatency.mostProbable.join() === byLatency.architecture.join()
+    ? []
+    : [
+        {
+          name: "most-probable",
+          text: summarise(space, byLatency.mostProbable),
+          net: architectureGraph(space, byLatency.mostProbable),
+        },
+      ]),
   { name: "mobilenet-v2", text: baseline, net: baseline },
   ...random.map((architecture, i) => ({
     name: `random-${i + 1}`,

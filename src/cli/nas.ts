@@ -26,6 +26,7 @@ interface NasFlags extends DataFlags, CommonFlags, RecipeFlags {
   readonly searchLr: number;
   readonly architectureLr: number;
   readonly weightSteps: number;
+  readonly candidates: number;
   readonly out: string;
   readonly threads: number;
 }
@@ -48,6 +49,12 @@ export function registerNas(program: Command, context: CommandContext): void {
     .option("--search-lr <rate>", "learning rate of the supernet's weights", number({ min: 0 }), 0.1)
     .option("--architecture-lr <rate>", "learning rate of the architecture", number({ min: 0 }), 0.02)
     .option("--weight-steps <n>", "weight steps for each architecture step", count, 2)
+    .option(
+      "--candidates <n>",
+      "networks drawn at the end and compared on validation images, 0: the most probable is taken",
+      number({ min: 0, integer: true }),
+      64,
+    )
     .addHelpText(
       "after",
       examples([
@@ -110,6 +117,7 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
       lr: flags.searchLr,
       architectureLr: flags.architectureLr,
       weightStepsPerArchitectureStep: flags.weightSteps,
+      candidates: flags.candidates,
       augmentation: recipe.augmentation,
       seed: flags.seed,
     },

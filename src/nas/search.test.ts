@@ -14,7 +14,8 @@ import { gradientStep } from "../train/step.ts";
 import { createRng } from "../util/rng.ts";
 import { median } from "../util/statistics.ts";
 import { macsTable } from "./cost-tables.ts";
-import { expectedCost } from "./costs.ts";
+import { costOf, expectedCost } from "./costs.ts";
+import { mostProbableWithin } from "./derive.ts";
 import { sampleOne, sampleTwo } from "./gates.ts";
 import { alignCandidates, largestPath } from "./initialise.ts";
 import { gateGradients } from "./paths.ts";
@@ -181,6 +182,15 @@ test("the expected cost ends near a limit from either side", async () => {
     const { reports } = await search(options("full", { target, searchEpochs: 30, architectureLr: 0.1 }));
     expect(reports.at(-1)!.expectedCost / target).toBeLessThan(1.1);
   }
+});
+
+test("networks drawn are within the target, all different, and the most accurate come first", async () => {
+  const { candidates, probabilities } = await search(options("two"));
+  expect(candidates.length).toBeGreaterThan(4);
+  expect(new Set(candidates.map((one) => one.join())).size).toBe(candidates.length);
+  for (const one of candidates) expect(costOf(costs, one)).toBeLessThanOrEqual(middle);
+  expect(candidates.map((one) => one.join())).toContain(mostProbableWithin(probabilities, costs, middle)!.join());
+  expect((await search(options("two", { candidates: 0 }))).candidates).toEqual([]);
 });
 
 test("a search that is stopped gives what it has", async () => {

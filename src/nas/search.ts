@@ -13,6 +13,7 @@ import { gradientStep } from "../train/step.ts";
 import type { Clock } from "../util/clock.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 import { type AlphaOptimizerState, alphaGradient, alphaStep, initialAlphaState, rescalePair } from "./architecture-gradient.ts";
+import { drawWithin, rankByAccuracy } from "./candidates.ts";
 import { type CostTable, costOf, expectedCost } from "./costs.ts";
 import { meanEntropy, mostProbable } from "./derive.ts";
 import { type GateSample, sampleOne, sampleTwo, softmax } from "./gates.ts";
@@ -44,11 +45,15 @@ export interface SearchOptions {
   readonly weightStepsPerArchitectureStep?: number;
   /** Networks per policy-gradient update (default 8). */
   readonly networksPerUpdate?: number;
+  /** Networks drawn from the learnt probabilities and compared on validation images (default 64; 0: none). */
+  readonly candidates?: number;
   readonly augmentation: Augmentation | null;
   readonly seed: number;
   readonly signal?: AbortSignal;
   readonly onStep?: (event: StepEvent) => void;
   readonly onEpoch?: (report: SearchReport) => void;
+  /** While the networks drawn are compared. */
+  readonly onCandidate?: (done: number, total: number) => void;
   readonly clock?: Clock;
 }
 
@@ -69,6 +74,8 @@ export interface SearchReport {
 export interface SearchResult {
   /** Probabilities of each block's choices. */
   readonly probabilities: readonly Float64Array[];
+  /** Networks within the target, the one of the highest validation accuracy with the shared weights first. */
+  readonly candidates: readonly Architecture[];
   readonly reports: readonly SearchReport[];
   readonly isCancelled: boolean;
 }
@@ -82,6 +89,8 @@ interface Alphas {
   /** Of the loss "constraint". */
   multiplier: number;
 }
+
+const DEFAULT_CANDIDATES = 64;
 
 const activePath = (samples: readonly GateSample[]): Architecture => samples.map(({ active }) => active);
 
@@ -196,5 +205,16 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
       options.onEpoch?.(report);
     },
   });
-  return { probabilities: alphas.values.map(softmax), reports, isCancelled };
+  const probabilities = alphas.values.map(softmax);
+  const count = isCancelled ? 0 : (options.candidates ?? DEFAULT_CANDIDATES);
+  const drawn = count === 0 ? [] : drawWithin(probabilities, costs, options.target, count, rng.fork("candidates"));
+  const candidates = await rankByAccuracy(drawn, {
+    space,
+    params,
+    data,
+    rng: rng.fork("ranking"),
+    ...(options.signal ? { signal: options.signal } : {}),
+    ...(options.onCandidate ? { onProgress: options.onCandidate } : {}),
+  });
+  return { probabilities, candidates, reports, isCancelled };
 }

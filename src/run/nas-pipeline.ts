@@ -80,6 +80,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   folder.log({ type: "feasibility", kind, limit, ...reach, calibration: costs.calibration });
 
   let report: ((done: number, message?: string) => void) | null = null;
+  let comparing: ((done: number) => void) | null = null;
   let latest = "";
   const found = await findNetwork({
     ...options.search,
@@ -97,6 +98,10 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
       latest = `${epoch.phase}, accuracy ${formatPercent(epoch.trainAccuracy)}, entropy ${epoch.entropy.toFixed(2)}, expected ${formatCost(kind, epoch.expectedCost)}`;
       folder.log({ type: "search", ...epoch, architecture: summarise(space, epoch.architecture) });
     },
+    onCandidate: (done, total) => {
+      comparing ??= createProgress("comparing networks", total, clock, onProgress);
+      comparing(done);
+    },
   });
   const architecture = printArchitecture(space, found.architecture);
   const summary = summarise(space, found.architecture);
@@ -107,9 +112,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
     probabilities: found.search.probabilities.map((p) => [...p]),
   });
   folder.writeJson("space.json", space);
-  onNote(
-    `found ${summary}: ${formatCost(kind, found.cost)}${found.isArgmax ? "" : " (the most probable choices alone would exceed the limit)"}`,
-  );
+  onNote(`found ${summary}: ${formatCost(kind, found.cost)}, ${found.how}`);
 
   let training: ((done: number, message?: string) => void) | null = null;
   let trained = "";

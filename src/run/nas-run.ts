@@ -77,18 +77,18 @@ export interface Derived {
   /** In ms as measured for the whole network, or MACs. */
   readonly cost: number;
   readonly isMet: boolean;
-  /** Whether the most probable network as it was would have been within the budget. */
-  readonly isArgmax: boolean;
+  /** How it was chosen: on validation images among networks drawn, or as the most probable, alone or within the budget. */
+  readonly how: "best of those drawn" | "most probable" | "most probable within the limit";
 }
 
 const ATTEMPTS = 6;
 
 /**
- * The most probable network within the budget. Latencies are measured on the whole exported network; while it is over the
- * limit, a cheaper one is derived.
+ * The best of the networks drawn, or where none was, the most probable network within the budget. Latencies are measured on the whole
+ * exported network; while it is over the limit, a cheaper one is derived.
  */
 export async function derive(
-  { probabilities }: SearchResult,
+  { probabilities, candidates }: Pick<SearchResult, "probabilities" | "candidates">,
   space: SpaceDescription,
   { kind, table }: Costs,
   budget: number,
@@ -98,14 +98,17 @@ export async function derive(
   let allowed = budget;
   let best: Derived | null = null;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const architecture = mostProbableWithin(probabilities, table, allowed);
+    const drawn = candidates.find((one) => costOf(table, one) <= allowed);
+    const architecture = drawn ?? mostProbableWithin(probabilities, table, allowed);
     if (!architecture) break;
     const predicted = costOf(table, architecture);
+    const isMostProbable = architecture.join() === argmax;
+    const how = isMostProbable ? "most probable" : drawn ? "best of those drawn" : "most probable within the limit";
     const cost =
       kind === "latency" && "threads" in device
         ? (await measureTogether([untrainedFile(architectureGraph(space, architecture))], { threads: device.threads }))[0]!
         : predicted;
-    const derived: Derived = { architecture, cost, isMet: cost <= budget, isArgmax: architecture.join() === argmax };
+    const derived: Derived = { architecture, cost, isMet: cost <= budget, how };
     if (!best || derived.cost < best.cost) best = derived;
     if (derived.isMet) return derived;
     allowed = Math.min(allowed * 0.985, predicted * (budget / cost));
