@@ -1,5 +1,6 @@
 /** @file The public API. */
 export { type LoadOptions, loadData } from "./data/load.ts";
+export { dataFromImages, type LabelledImages, type OwnImages, type SplitOptions } from "./data/splits.ts";
 export type { Augmentation, Batch, DataSplits, ImageSet, ImageShape, Normalisation } from "./data/types.ts";
 export { AppError, type ErrorCode, EXIT_CODES } from "./errors.ts";
 export { createBuilder, type GraphBuilder } from "./graph/builder.ts";
@@ -19,6 +20,8 @@ export type { CostLossName, CostLossOptions } from "./nas/losses.ts";
 export type { SearchMode, SearchReport } from "./nas/search.ts";
 export { exportOnnx } from "./onnx/export.ts";
 export { createSession, type OnnxSession } from "./onnx/session.ts";
+export { configJsonSchema, defineConfig, type OptimizeConfig } from "./pipeline/config.ts";
+export { type OptimizeEvent, type OptimizeHow, type OptimizeResult, type OptimizeRun, optimize } from "./pipeline/optimize.ts";
 export type { Card, Constraint } from "./run/card.ts";
 export { type JointMethod, type JointSearchResult, type JointSearchRunOptions, runJointSearch } from "./run/joint-search-run.ts";
 export { type JointTrainOptions, type JointTrainResult, runJointTrain } from "./run/joint-train-run.ts";

@@ -17,6 +17,7 @@ const FOLDERS = [
   "data",
   "train",
   "hardware",
+  "contracts",
   "space",
   "search",
   "rl",
@@ -26,6 +27,7 @@ const FOLDERS = [
   "joint",
   "run",
   "report",
+  "pipeline",
   "cli",
   "index.ts",
 ];

@@ -1,14 +1,10 @@
 /** @file What `prune` and `quantize` share: options, the model and its images. */
 import type { Command } from "commander";
-import type { Normalisation } from "../data/types.ts";
-import { AppError } from "../errors.ts";
-import { withLogits } from "../graph/ending.ts";
-import { inferShapes } from "../graph/shapes.ts";
 import type { CompressionOptions } from "../run/compression-steps.ts";
 import type { Recipe } from "../train/recipe.ts";
 import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
-import { type CommonFlags, count, type DataFlags, imageShape, loadOptions, number, withData, withRun } from "./options.ts";
+import { type CommonFlags, count, type DataFlags, imageShape, loadOptions, number, numbers, withData, withRun } from "./options.ts";
 import { note, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 import { type RecipeFlags, withRecipe } from "./train.ts";
@@ -33,8 +29,6 @@ export interface CompressionDefaults {
   readonly warmup: number;
 }
 
-const numbers = (text: string): number[] => text.split(",").map(number());
-
 export function withCompression(command: Command, { folder, epochs, episodes, warmup }: CompressionDefaults): Command {
   return withRecipe(withData(withRun(command, folder)), epochs, 0)
     .option("--episodes <n>", "policies that are tried", count, episodes)
@@ -45,16 +39,6 @@ export function withCompression(command: Command, { folder, epochs, episodes, wa
     .option("--input <CxHxW>", "input where the file leaves it open", imageShape)
     .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
     .option("--std <list>", "deviations that it was divided by", numbers);
-}
-
-function givenNormalisation(verb: string, { mean, std }: CompressionFlags): Normalisation | null {
-  if (!mean && !std) return null;
-  if (!mean || !std || mean.length !== std.length)
-    throw new AppError(
-      "CONFIG",
-      `${verb}: --mean and --std must be given together for the same channels, got ${mean?.length ?? 0} and ${std?.length ?? 0}`,
-    );
-  return { mean, std };
 }
 
 /**
@@ -68,9 +52,9 @@ export async function loadCompression(
   { signal, protect }: CommandContext,
   resolved: Readonly<Record<string, unknown>> & { readonly recipe: Recipe },
 ): Promise<{ common: CompressionOptions; bar: ReturnType<typeof createProgressBar> } | null> {
-  const [{ modelFingerprint, openModel, requireSameClasses }, { loadData }, { fingerprint }, { claimFolder }] = await Promise.all([
+  const [{ modelFingerprint, openModel }, { givenNormalisation, loadImagesFor }, { fingerprint }, { claimFolder }] = await Promise.all([
     import("../run/model-file.ts"),
-    import("../data/load.ts"),
+    import("../run/labelled-model.ts"),
     import("../data/image-set.ts"),
     import("../run/resume.ts"),
   ]);
@@ -85,30 +69,13 @@ export async function loadCompression(
   }
   if (!flags.resume) claimFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: json === true });
-  const { shape } = opened.model.graph.input;
-  const isResized = flags.size === undefined && flags.data.startsWith("images:") && shape[1] === shape[2];
-  const dataFlags = { ...flags, splitSeed, ...(isResized ? { size: shape[1]! } : {}) };
-  const loaded = await loadData(flags.data, loadOptions(dataFlags, bar.onProgress));
-  if (loaded.train.shape.join() !== shape.join())
-    throw new AppError(
-      "CONFIG",
-      `${verb}: images must be ${shape.join("x")} as ${opened.path} reads them, got ${loaded.train.shape.join("x")}`,
-    );
-  const logits = withLogits(opened.model.graph);
-  const outputs = inferShapes(logits).get(logits.output)!;
-  const classes = loaded.train.classes.length;
-  if (outputs.join() !== `${classes}`)
-    throw new AppError(
-      "CONFIG",
-      `${verb}: ${opened.path} must end in one number for each of the ${classes} classes of the images, got ${outputs.join("x")}`,
-    );
-  requireSameClasses(`${verb}: ${opened.path}`, opened.trainedWith.classes, loaded.train.classes);
+  const data = await loadImagesFor(verb, opened, flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress), given);
   return {
     bar,
     common: {
       model: opened.model,
       source: opened.path,
-      data: { ...loaded, normalisation: given ?? opened.trainedWith.normalisation ?? loaded.normalisation },
+      data,
       episodes: flags.episodes,
       warmup: flags.warmup,
       recipe: resolved.recipe,
@@ -117,7 +84,7 @@ export async function loadCompression(
       config: {
         ...config,
         modelSha256: modelFingerprint(opened.model),
-        imagesSha256: [loaded.train, loaded.validation, loaded.test].map(fingerprint),
+        imagesSha256: [data.train, data.validation, data.test].map(fingerprint),
       },
       ...(flags.resume ? { resume: true } : {}),
       threads: flags.threads,

@@ -79,7 +79,7 @@ async function search(supernet: string, flags: SearchFlags, context: CommandCont
 function showSearch({ card, summary, predicted, validation, tuned, searchSeconds }: JointSearchResult, out: string): void {
   print(`found    ${summary}`);
   print(
-    `         in ${searchSeconds.toFixed(1)} s: predicted ${formatPercent(predicted)}, validation ${formatPercent(validation)}${tuned === null ? "" : `, fine-tuned ${formatPercent(tuned)}`}\n`,
+    `         in ${searchSeconds.toFixed(1)} s: predicted ${formatPercent(Math.min(1, predicted))}, validation ${formatPercent(validation)}${tuned === null ? "" : `, fine-tuned ${formatPercent(tuned)}`}\n`,
   );
   print(table(["limit", "at most", "value", "", "obtained"], card.constraints.map(constraintRow)));
   print(

@@ -10,6 +10,7 @@ import { registerEvaluate } from "./evaluate.ts";
 import { registerInspect } from "./inspect.ts";
 import { registerJoint } from "./joint.ts";
 import { registerNas } from "./nas.ts";
+import { registerOptimize } from "./optimize.ts";
 import { examples } from "./options.ts";
 import { note } from "./output.ts";
 import { registerPrune } from "./prune.ts";
@@ -45,6 +46,7 @@ function createProgram(context: CommandContext): Command {
     .addHelpText(
       "after",
       `${examples([
+        "optimize --data images:photos --size 64 --max-latency 1ms --time 30m",
         "nas --data fashion-mnist --max-latency 0.3ms --out runs/shoes",
         "prune model.onnx --data images:photos --max-macs 50%",
         "quantize model.onnx --data images:photos --max-size 15%",
@@ -55,6 +57,7 @@ function createProgram(context: CommandContext): Command {
       ])}\nExit codes: 0 done and every limit met, 1 error, 2 usage, 3 the limit cannot be met, 4 limit missed or interrupted (the best is saved).`,
     );
   const registrations = [
+    registerOptimize,
     registerNas,
     registerPrune,
     registerQuantize,

@@ -18,6 +18,9 @@ export function number({ min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_I
 export const count = number({ min: 1, integer: true });
 export const ratio = number({ min: 0, max: 1 });
 
+/** "0.5,0.4,0.4" → [0.5, 0.4, 0.4]. */
+export const numbers = (text: string): number[] => text.split(",").map(number());
+
 /** "3x224x224" → [3, 224, 224]. */
 export function imageShape(text: string): [number, number, number] {
   const parts = text.split("x").map(Number);

@@ -54,7 +54,7 @@ function resumption({ dir, argv, command }: RunSummary): string[] {
   if (command === "nas" || command === "joint search" || command === "joint compare")
     throw new AppError(
       "CONFIG",
-      `resume: a run must be of train, prune, quantize or joint train, got ${command} — begin it again with --overwrite`,
+      `resume: a run must be of optimize, train, prune, quantize or joint train, got ${command} — begin it again with --overwrite`,
     );
   const out = argv.indexOf("--out");
   const inline = argv.find((word) => word.startsWith("--out="))?.slice("--out=".length);

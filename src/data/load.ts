@@ -1,28 +1,16 @@
 /** @file Loading a data set from a spec such as "fashion-mnist" or "images:photos". */
 import { AppError } from "../errors.ts";
 import { nearest } from "../util/nearest.ts";
-import { createRng } from "../util/rng.ts";
 import { openCifar10 } from "./cifar.ts";
 import { openIdx } from "./idx.ts";
 import { openImageFolder } from "./image-folder.ts";
-import { channelStatistics } from "./normalisation.ts";
-import { narrow, type Sources } from "./source.ts";
-import { stratifiedSample, stratifiedSplit } from "./stratify.ts";
+import type { Sources } from "./source.ts";
+import { type SplitOptions, splitSources } from "./splits.ts";
 import type { DataSplits } from "./types.ts";
 
-export interface LoadOptions {
-  /** Decides every split (default 0). */
-  readonly seed?: number;
+export interface LoadOptions extends SplitOptions {
   /** Side that the images of image folders are resized to, pixels; see openImageFolder for the default. */
   readonly size?: number;
-  /** Share of the training images that becomes the validation set, [0, 1) (default 0.1). */
-  readonly validationRatio?: number;
-  /** Share of the images that becomes the test set where the data has none, (0, 1) (default 0.2). */
-  readonly testRatio?: number;
-  /** At most this many training images, every class in proportion, for quick runs (default: all). */
-  readonly limit?: number;
-  /** Images loaded so far, over all splits. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Where Debian's package dataset-fashion-mnist puts its files. */
@@ -79,30 +67,6 @@ function requireSize(size: number | undefined): void {
   throw new AppError("CONFIG", `data size: must be an integer from 1 to 4096 pixels, got ${size}`);
 }
 
-/** @throws AppError DATA when there is nothing to tell apart */
-function requireTwoClasses(spec: string, labels: Int32Array, classes: readonly string[]): void {
-  const present = [...new Set(labels)];
-  if (present.length >= 2) return;
-  const found = present.map((label) => `"${classes[label]}"`).join("");
-  throw new AppError("DATA", `data ${spec}: training images must be of at least 2 classes, got only ${found}`);
-}
-
-/** @throws AppError DATA naming a class that no image shows: a label that is wrong makes classes that do not exist */
-function requireEveryClass(spec: string, labels: Int32Array, classes: readonly string[]): void {
-  const present = new Set(labels);
-  const missing = classes.filter((_, label) => !present.has(label));
-  if (missing.length === 0) return;
-  throw new AppError(
-    "DATA",
-    `data ${spec}: each of ${classes.length} classes must have at least 1 training image, got none of "${missing[0]}"${missing.length > 1 ? ` and ${missing.length - 1} more` : ""}`,
-  );
-}
-
-function requireImages(spec: string, split: string, count: number, advice: string): void {
-  if (count > 0) return;
-  throw new AppError("DATA", `data ${spec}: the ${split} split must hold at least 1 image, got 0 — ${advice}`);
-}
-
 /**
  * Loads a data set into memory and splits it. The validation set is cut from the training images and the test set is left as it is;
  * data without a test set gives up part of its images for one. Every class keeps its proportion in every part, and the same seed
@@ -113,42 +77,11 @@ function requireImages(spec: string, split: string, count: number, advice: strin
  * @throws AppError CONFIG for a wrong spec or option; DATA, naming the path, when files are missing, damaged or do not fit together
  */
 export async function loadData(spec: string, options: LoadOptions = {}): Promise<DataSplits> {
-  const { seed = 0, size, validationRatio = 0.1, testRatio = 0.2, limit, onProgress } = options;
+  const { size } = options;
   const { format, directory } = parseSpec(spec);
   requireSize(size);
   if (size !== undefined && format !== FORMATS.images) {
     throw new AppError("CONFIG", `data size: must be absent unless the data is ${FORMATS.images.usage}, got ${size} for "${spec}"`);
   }
-  const rng = createRng(seed).fork("data");
-  const sources = await format.open(directory, size ?? null);
-  let { train, validation, test } = sources;
-  requireTwoClasses(spec, train.labels, train.classes);
-  requireEveryClass(spec, train.labels, train.classes);
-  if (test === null) {
-    const [rest, part] = stratifiedSplit(train.labels, testRatio, rng.fork("test"));
-    [train, test] = [narrow(train, rest), narrow(train, part)];
-  }
-  if (validation === null) {
-    const [rest, part] = stratifiedSplit(train.labels, validationRatio, rng.fork("validation"));
-    [train, validation] = [narrow(train, rest), narrow(train, part)];
-    if (validationRatio > 0) requireImages(spec, "validation", part.length, "add images or raise validationRatio");
-  }
-  requireImages(spec, "test", test.labels.length, "add images or raise testRatio");
-  if (limit !== undefined) train = narrow(train, stratifiedSample(train.labels, limit, rng.fork("limit")));
-
-  const total = train.labels.length + validation.labels.length + test.labels.length;
-  let done = 0;
-  const onImage = () => onProgress?.(++done, total);
-  const all = (source: typeof train) => source.load(Int32Array.from(source.labels.keys()), onImage);
-  const trainSet = await all(train);
-  const validationSet = await all(validation);
-  const testSet = await all(test);
-  return {
-    name: spec,
-    train: trainSet,
-    validation: validationSet,
-    test: testSet,
-    normalisation: channelStatistics(trainSet),
-    splitSeed: seed,
-  };
+  return splitSources(spec, await format.open(directory, size ?? null), options);
 }

@@ -1,9 +1,11 @@
 /** @file A model as an ONNX file. */
 import { foldBatchNorm } from "../graph/fold.ts";
+import { isLayer } from "../graph/layers.ts";
 import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Model, SampleShape, Weights } from "../graph/types.ts";
-import { type Emitter, floatTensor, ints, intTensor, onnxRules } from "./nodes.ts";
+import { emitSpread, floatInputs } from "./float-kernels.ts";
+import { type Emitter, floatTensor, ints, intTensor, onnxRules, zeroName } from "./nodes.ts";
 import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
 import { storeWeights } from "./stored-weights.ts";
 import { withUniqueNames } from "./unique-names.ts";
@@ -69,10 +71,16 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
   }
   const [c, h, w] = graph.input.shape;
   const fileShape = isTransposed ? [h!, w!, c!] : graph.input.shape;
-  for (const node of graph.nodes) {
+  const spread = floatInputs(graph, stored.integers);
+  for (const original of graph.nodes) {
+    const own = isLayer(original) && !stored.integers.has(original.name) ? spread.get(original.inputs[0]!) : undefined;
+    const node = own ? { ...original, inputs: [own] } : original;
     const rule = onnxRules[node.op] as (call: { node: unknown; inputShape: SampleShape; weights: Weights; emit: Emitter }) => void;
-    rule({ node, inputShape: shapes.get(node.inputs[0]!)!, weights, emit });
+    rule({ node, inputShape: shapes.get(original.inputs[0]!)!, weights, emit });
+    const name = spread.get(node.name);
+    if (node.op === "quantize" && name) emitSpread(node.name, name, zeroName(node.attrs), shapes.get(node.name)!, emit);
   }
+  const used = new Set([outputName, ...nodes.flatMap(({ input }) => input)]);
   const proto: ModelProto = {
     irVersion: IR_VERSION,
     producerName: "fettle",
@@ -81,7 +89,7 @@ export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Arra
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
     graph: {
       name: graph.name,
-      node: nodes,
+      node: nodes.filter(({ opType, output }) => opType !== "DequantizeLinear" || used.has(output[0]!)),
       initializer: [...tensors.values()],
       input: [valueInfo(graph.input.name, fileShape, batch)],
       output: [valueInfo(outputName, shapes.get(graph.output)!, batch)],

@@ -28,6 +28,9 @@ export const tensorAttribute = (name: string, t: TensorProto): AttributeProto =>
 const float = (name: string, f: number): AttributeProto => ({ name, type: ATTRIBUTE_TYPE.float, f });
 const pads = ({ top, left, bottom, right }: Padding) => ints("pads", [top, left, bottom, right]);
 
+/** Of the constant that is code 0 in a byte. */
+export const zeroName = ({ isSigned }: OpAttrs["quantize"]): string => `zero.${isSigned ? 128 : 0}`;
+
 /** A node with the same inputs and no attributes. */
 const plain =
   <K extends OpType>(opType: string): Rule<K> =>
@@ -125,10 +128,7 @@ export const onnxRules: { [K in OpType]: Rule<K> } = {
       emit.node("Clip", [x, emit.floats(name("min"), [min * step], []), emit.floats(name("max"), [max * step], [])], name("clipped"));
       x = name("clipped");
     }
-    const scale = [
-      emit.floats(name("step"), [step], []),
-      emit.byte(`zero.${node.attrs.isSigned ? 128 : 0}`, node.attrs.isSigned ? 128 : 0),
-    ];
+    const scale = [emit.floats(name("step"), [step], []), emit.byte(zeroName(node.attrs), node.attrs.isSigned ? 128 : 0)];
     emit.node("QuantizeLinear", [x, ...scale], name("codes"));
     emit.node("DequantizeLinear", [name("codes"), ...scale], node.name);
   },

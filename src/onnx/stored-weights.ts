@@ -15,9 +15,13 @@ export interface StorageOptions {
   /** Codes by the weight's name before folding. */
   readonly quantized: QuantizedWeights;
 }
-export interface StoredWeights {
+export interface StoredParts {
   readonly tensors: readonly TensorProto[];
   readonly nodes: readonly NodeProto[];
+}
+export interface StoredWeights extends StoredParts {
+  /** Names of the layers whose weights are integers where the layer reads them. */
+  readonly integers: ReadonlySet<string>;
 }
 
 /** The codes of a weight that was multiplied by a factor per output channel; steps stay positive. */
@@ -41,7 +45,7 @@ function inputStep({ graph, weights }: FoldedModel, layer: LayerNode): number | 
 }
 
 /** A bias in steps of the products it is added to, as kernels of integers read it. */
-function integerBias(name: string, prefix: string, bias: Weight, step: number, scale: Float32Array): StoredWeights {
+function integerBias(name: string, prefix: string, bias: Weight, step: number, scale: Float32Array): StoredParts {
   const steps = scale.map((s) => s * step);
   const limit = 2 ** 31 - 1;
   const codes = Int32Array.from(bias.data, (v, o) => Math.max(-limit, Math.min(limit, Math.round(v / steps[o]!))));
@@ -62,7 +66,8 @@ export function storeWeights(model: FoldedModel, { sparse, quantized }: StorageO
   const nodes: NodeProto[] = [];
   const packed: PackedWeight[] = [];
   const stored = new Set<string>();
-  const add = (part: StoredWeights) => {
+  const integers = new Set<string>();
+  const add = (part: StoredParts) => {
     tensors.push(...part.tensors);
     nodes.push(...part.nodes);
   };
@@ -76,6 +81,7 @@ export function storeWeights(model: FoldedModel, { sparse, quantized }: StorageO
     const codes = stored.has(name) ? null : codesOf(name);
     if (!codes) return;
     const step = codes.codebook || codes.bits !== INTEGER_BITS ? null : inputStep(model, node);
+    if (step !== null) integers.add(node.name);
     packed.push({ name, prefix: `w${packed.length}`, quantized: codes, isInteger: step !== null });
     stored.add(name);
     const bias = node.params.bias;
@@ -96,5 +102,5 @@ export function storeWeights(model: FoldedModel, { sparse, quantized }: StorageO
     storeRest(node);
   }
   add(packWeights(packed));
-  return { tensors, nodes };
+  return { tensors, nodes, integers };
 }

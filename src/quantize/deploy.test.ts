@@ -101,6 +101,19 @@ test("mixed bits and quantised activations: the file computes the same but for c
   expect(net.graph.nodes.filter(({ op }) => op === "quantize").map(({ attrs }) => attrs)).toContainEqual({ bits: 4, isSigned: false });
 });
 
+test.each([
+  [8, 8],
+  [4, 8],
+  [8, 4],
+  [3, 3],
+  [32, 8],
+])("weights of %d bits between activations of %d bits are taken as they are", async (weightBits, activationBits) => {
+  using net = quantized("linear", () => ({ weightBits, activationBits }));
+  const bytes = fileOf(net);
+  expect(largestDifference(await onnx(bytes), engine(net))).toBeLessThan(0.05);
+  if (weightBits !== 8) expect((await optimizedOps(bytes)).filter((op) => op === "QLinearConv")).toEqual([]);
+});
+
 test("a quantised file is read back: the same function, with its bits", async () => {
   using net = quantized("linear", (i) => ({ weightBits: 4, activationBits: i % 2 === 0 ? 8 : 4 }));
   const bytes = fileOf(net);

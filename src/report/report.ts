@@ -9,6 +9,7 @@ import { episodesFigure } from "./episodes-figure.ts";
 import { type Candidate, frontFigure } from "./front-figure.ts";
 import { pageHtml, type Section, tableHtml } from "./html.ts";
 import { layerCostFigure } from "./layer-cost-figure.ts";
+import { predictedFigure } from "./predicted-figure.ts";
 import type { RunCard, RunData } from "./run-data.ts";
 
 const FORMATS = new Map<string, (value: number) => string>(Object.values(LIMIT_KINDS).map(({ unit, format }) => [unit, format]));
@@ -98,15 +99,39 @@ function frontSection({ policies, frontier, card, policy }: RunData): Section | 
   return { title: "Accuracy and cost", body, caption: "Validation accuracy of every policy after training. Dashed: the limit." };
 }
 
+/** How the stages of a run are called. */
+const STAGE_TITLES: Readonly<Record<string, string>> = {
+  architecture: "Architecture search",
+  supernet: "Once-for-all network",
+  specialised: "Joint search",
+  pruned: "Pruning",
+  quantized: "Bits",
+  "pruned-alone": "Pruning, with floats",
+};
+
+/** The sections of every stage, under its name. */
+const stageSections = ({ stages }: RunData): Section[] =>
+  stages.flatMap((stage) =>
+    detailSections(stage).map((section) => ({
+      ...section,
+      title: `${STAGE_TITLES[stage.name] ?? stage.name}: ${section.title.toLowerCase()}`,
+    })),
+  );
+
 /** Sections of what the folder has, in reading order. */
 export function reportSections(data: RunData): Section[] {
-  const { card, policy, episodes, layerCosts } = data;
+  const { card } = data;
+  const head = [card && limitsSection(card), card && modelSection(card)].filter((section) => section !== null);
+  return [...head, ...(data.stages.length > 0 ? stageSections(data) : detailSections(data))];
+}
+
+/** How the model came about. */
+function detailSections(data: RunData): Section[] {
+  const { card, policy, episodes, layerCosts, predictions } = data;
   const blocks = card ? blocksOfLayers(card.layers) : [];
   const groups = policy?.groups ?? [];
   const bits = (policy?.layers ?? []).map((layer) => ({ ...layer, isDepthwise: layer.name.includes("depthwise") }));
   const sections: (Section | null)[] = [
-    card && limitsSection(card),
-    card && modelSection(card),
     frontSection(data),
     ...policySections(data),
     blocks.length > 0
@@ -129,6 +154,13 @@ export function reportSections(data: RunData): Section[] {
           title: "Cost of every layer",
           body: layerCostFigure(layerCosts.unit, layerCosts.layers),
           caption: `On ${layerCosts.device}: grey before, blue after.`,
+        }
+      : null,
+    predictions.length > 0
+      ? {
+          title: "The accuracy predictor",
+          body: predictedFigure(predictions),
+          caption: "Sub-nets with bits that the predictor has not seen. Dashed: predictions as measured.",
         }
       : null,
     episodes.length > 1

@@ -5,6 +5,9 @@ import { z } from "zod";
 import { AppError } from "../errors.ts";
 import { openStore, STORE_FILE } from "../run/store.ts";
 
+/** Names of the folders of a run's stages. */
+export const STAGES = "stages.json";
+
 const constraint = z.object({
   name: z.string(),
   unit: z.string(),
@@ -76,7 +79,10 @@ const episode = z.object({
   noise: z.number().nullable(),
   isBest: z.boolean(),
 });
-const sample = z.object({ genome: z.array(z.number()), accuracy: z.number() });
+
+const joint = z.looseObject({
+  results: z.looseObject({ predictions: z.array(z.object({ predicted: z.number(), measured: z.number() })).optional() }),
+});
 
 export type RunCard = z.infer<typeof card>;
 export type RunPolicies = z.infer<typeof policies>;
@@ -93,7 +99,10 @@ export interface RunData {
   readonly layerCosts: LayerCosts | null;
   /** By number; what a resumed run repeated counts once. */
   readonly episodes: readonly RunEpisode[];
-  readonly samples: readonly z.infer<typeof sample>[];
+  /** Of a once-for-all network: of samples that the predictor has not seen. */
+  readonly predictions: readonly { readonly predicted: number; readonly measured: number }[];
+  /** Of a run of several, in order. */
+  readonly stages: readonly RunData[];
 }
 
 function readJson<T>(path: string, schema: z.ZodType<T>): T | null {
@@ -118,10 +127,10 @@ function fitting<T>(values: readonly unknown[], schema: z.ZodType<T>): T[] {
   });
 }
 
-function readStore(dir: string): { readonly events: readonly unknown[]; readonly samples: readonly unknown[] } {
-  if (!existsSync(join(dir, STORE_FILE))) return { events: [], samples: [] };
+function episodesOf(dir: string): readonly unknown[] {
+  if (!existsSync(join(dir, STORE_FILE))) return [];
   using store = openStore(dir);
-  return { events: store.events("episode"), samples: store.trials("quantized samples") };
+  return store.events("episode");
 }
 
 /** @throws AppError CONFIG for a folder that holds no run, STORE for a damaged file */
@@ -129,8 +138,7 @@ export function readRunData(dir: string): RunData {
   const file = (name: string) => join(dir, name);
   const config = readJson(file("config.json"), z.record(z.string(), z.unknown()));
   if (!config) throw new AppError("CONFIG", `report: ${dir} must be the folder of a run, got no config.json`);
-  const { events, samples } = readStore(dir);
-  const byNumber = new Map(fitting(events, episode).map((one) => [one.episode, one]));
+  const byNumber = new Map(fitting(episodesOf(dir), episode).map((one) => [one.episode, one]));
   return {
     name: basename(resolve(dir)),
     config,
@@ -140,6 +148,7 @@ export function readRunData(dir: string): RunData {
     frontier: readJson(file("frontier.json"), frontier),
     layerCosts: readJson(file("layers.json"), layerCosts),
     episodes: [...byNumber.values()].sort((a, b) => a.episode - b.episode),
-    samples: fitting(samples, sample),
+    predictions: readJson(file("joint.json"), joint)?.results.predictions ?? [],
+    stages: (readJson(file(STAGES), z.array(z.string())) ?? []).map((stage) => readRunData(file(stage))),
   };
 }

@@ -1,9 +1,9 @@
 /** @file The folder of one run: resolved configuration, database, artefacts. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { ensureDir, writeFileAtomic } from "../util/files.ts";
-import { openStore } from "./store.ts";
+import { openStore, STORE_FILE } from "./store.ts";
 
 /** Results of one task that are not computed again after a crash. */
 export interface Journal<T> {
@@ -20,6 +20,8 @@ export interface RunFolder extends Disposable {
   writeBytes(name: string, bytes: Uint8Array): void;
   readBytes(name: string): Uint8Array;
   log(event: Readonly<Record<string, unknown>> & { readonly type: string }): void;
+  /** Takes back a run that nothing has come of. */
+  discard(): void;
   /** Without `resume` it starts empty. */
   journal<T>(task: string, resume: boolean): Journal<T>;
 }
@@ -41,6 +43,11 @@ export function openRunFolder(dir: string, config: unknown, clock: Clock = syste
     journal: <T>(task: string, resume: boolean) => {
       if (!resume) store.clearTrials(task);
       return { entries: store.trials<T>(task), append: (entry: T) => store.addTrial(task, entry) };
+    },
+    discard: () => {
+      store[Symbol.dispose]();
+      for (const name of ["config.json", STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`]) rmSync(path(name), { force: true });
+      if (readdirSync(dir).length === 0) rmdirSync(dir);
     },
     [Symbol.dispose]: () => store[Symbol.dispose](),
   };

@@ -32,6 +32,7 @@ import { openRunFolder } from "./folder.ts";
 import { FLOAT_PREDICTOR, type JointDescription, PREDICTOR, readJointDescription, readPredictor, SUPERNET } from "./joint-folder.ts";
 import { constraintsOf, requireEachReachable } from "./joint-limits.ts";
 import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
+import { requireSameRun } from "./resume.ts";
 
 /**
  * How sub-nets are looked for: jointly, by as many random draws, with the same bits everywhere, or the architecture alone, which costs
@@ -66,6 +67,12 @@ export interface JointSearchResult {
   /** From the limits to the chosen sub-net, costs of the device included. */
   readonly searchSeconds: number;
   readonly isCancelled: boolean;
+}
+
+/** What a run that was interrupted had found: measured latencies would find another. */
+interface Choice {
+  readonly genome: readonly number[];
+  readonly predicted: number;
 }
 
 /** A sub-net to be fine-tuned; quantised ones know their codes and bits. */
@@ -111,6 +118,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     clock = systemClock,
   } = options;
   const started = clock.nowMs();
+  if (options.resume) requireSameRun(dir, config);
   const description = readJointDescription(supernetDir);
   requireImagesOf(description, data, supernetDir);
   const isOnFloats = device !== null && !isAccelerator(device);
@@ -149,7 +157,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const latency = limits.find(({ kind }) => kind === "latency");
   const isMeasured = latency !== undefined && device?.kind === "measured";
   const fileOf = (genome: Genome) => exportOnnx(extract(space, shared, genetics.decode(genome).subnet), { batch: 1 });
-  const chosen = isMeasured
+  const searched = isMeasured
     ? await confirmMeasured({
         candidates: [...seen].sort((a, b) => b.accuracy - a.accuracy).map(({ genome }) => genome),
         estimate: latency.cost,
@@ -158,14 +166,20 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
       })
     : scored[0]!.individual;
   const searchSeconds = (clock.nowMs() - started) / 1000;
-  const choice = genetics.decode(chosen);
-  const summary = summariseSubnet(space, choice.subnet);
-  const predicted = seen.find(({ genome }) => genome === chosen)!.accuracy;
-  const costs = limits.map(({ kind, cost }) => `${LIMIT_KINDS[kind].title} ${formatCost(kind, cost(chosen))}`).join(", ");
-  onNote(`found ${summary}: predicted ${formatPercent(predicted)}, ${costs}, in ${searchSeconds.toFixed(1)} s`);
-
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
+  const journal = folder.journal<Choice>("choice", options.resume === true);
+  const { predicted, ...kept } = journal.entries[0] ?? {
+    genome: [...searched],
+    predicted: seen.find(({ genome }) => genome === searched)!.accuracy,
+  };
+  if (journal.entries.length === 0) journal.append({ ...kept, predicted });
+  const chosen = Uint8Array.from(kept.genome);
+  const choice = genetics.decode(chosen);
+  const summary = summariseSubnet(space, choice.subnet);
+  const costs = limits.map(({ kind, cost }) => `${LIMIT_KINDS[kind].title} ${formatCost(kind, cost(chosen))}`).join(", ");
+  onNote(`found ${summary}: predicted ${formatPercent(Math.min(1, predicted))}, ${costs}, in ${searchSeconds.toFixed(1)} s`);
+
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const task: AccuracyTask = {
     space,

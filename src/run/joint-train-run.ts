@@ -52,6 +52,10 @@ export interface JointTrainOptions {
   /** Go on with an interrupted run in `dir`. */
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
+  /** Also what the quantisation-aware predictor would be worth with fewer samples, and without the float one (default true). */
+  readonly transferCurve?: boolean;
+  /** From then on no more samples are measured than the predictors need at least. */
+  readonly timeUp?: AbortSignal;
   readonly onStart?: () => void;
   readonly onProgress?: OnProgress;
   readonly onNote?: (text: string) => void;
@@ -72,12 +76,15 @@ export interface JointTrainResult {
   readonly smallest: number | null;
   readonly float: Ranking | null;
   readonly quantized: Ranking | null;
+  /** Of the samples with bits that the predictor has not seen, 0…1. */
+  readonly predictions: readonly { readonly predicted: number; readonly measured: number }[];
   /** Of the quantisation-aware predictor by how many samples it learnt from, beginning with the float one and without. */
   readonly transfer: readonly { readonly learnt: number; readonly withTransfer: number; readonly without: number }[];
   readonly isCancelled: boolean;
 }
 
 const HELD_OUT = 0.2;
+const FEWEST_SAMPLES = 20;
 const TRANSFER_SHARES = [0.125, 0.25, 0.5, 1] as const;
 const STATISTICS_BATCHES = 4;
 
@@ -97,7 +104,7 @@ async function measureSamples(
   folder: RunFolder,
   options: JointTrainOptions,
 ): Promise<AccuracySample[]> {
-  const { resume, signal, onProgress, clock = systemClock } = options;
+  const { resume, signal, timeUp, onProgress, clock = systemClock } = options;
   const journal = folder.journal<{ genome: number[]; accuracy: number }>(sampleTask(name), resume === true);
   const samples = journal.entries
     .slice(0, genomes.length)
@@ -105,7 +112,7 @@ async function measureSamples(
   const report = createProgress(`measuring ${name} sub-nets`, genomes.length - samples.length, clock, onProgress);
   const known = samples.length;
   for (const genome of genomes.slice(known)) {
-    if (signal?.aborted) break;
+    if (signal?.aborted || (timeUp?.aborted && samples.length >= FEWEST_SAMPLES)) break;
     const accuracy = measure(genome);
     journal.append({ genome: [...genome], accuracy });
     samples.push({ genome, accuracy });
@@ -115,9 +122,13 @@ async function measureSamples(
   return samples;
 }
 
-function rankingOf(space: ElasticSpace, state: PredictorState, learnt: number, heldOut: readonly AccuracySample[]): Ranking {
+function predictionsOf(space: ElasticSpace, state: PredictorState, samples: readonly AccuracySample[]): Float32Array {
   using predictor = openPredictor(space, state);
-  const predicted = predictor.predict(heldOut.map(({ genome }) => genome));
+  return predictor.predict(samples.map(({ genome }) => genome));
+}
+
+function rankingOf(space: ElasticSpace, state: PredictorState, learnt: number, heldOut: readonly AccuracySample[]): Ranking {
+  const predicted = predictionsOf(space, state, heldOut);
   const actual = heldOut.map(({ accuracy }) => accuracy);
   return {
     learnt,
@@ -126,6 +137,11 @@ function rankingOf(space: ElasticSpace, state: PredictorState, learnt: number, h
     kendallTau: kendallTau(predicted, actual),
   };
 }
+
+const describeRanking = ({ heldOut, pairwiseAccuracy: share }: Ranking): string =>
+  Number.isNaN(share)
+    ? `${heldOut} sub-nets that it has not seen are all equally accurate`
+    : `${formatPercent(share)} of pairs in order, of ${heldOut} sub-nets that it has not seen`;
 
 /** Trains on most samples and tells how the others are put in order. */
 function learn(samples: readonly AccuracySample[], training: Omit<PredictorTraining, "samples">) {
@@ -160,7 +176,15 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
     onEpoch: (stage, event) => folder.log({ type: "epoch", stage, ...event }),
   });
   using supernet = shared;
-  const none: JointTrainResult = { largest: null, smallest: null, float: null, quantized: null, transfer: [], isCancelled: true };
+  const none: JointTrainResult = {
+    largest: null,
+    smallest: null,
+    float: null,
+    quantized: null,
+    predictions: [],
+    transfer: [],
+    isCancelled: true,
+  };
   if (isCancelled) return none;
 
   const images = calibrationImages(data, seed, CALIBRATION_BATCHES).slice(0, STATISTICS_BATCHES);
@@ -180,9 +204,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   if (signal?.aborted) return { ...none, largest, smallest };
   const float = learn(floatSamples, { space, seesBits: false, seed });
   writePredictor(folder.path(FLOAT_PREDICTOR), float.state);
-  onNote(
-    `float predictor: ${formatPercent(float.ranking.pairwiseAccuracy)} of pairs in order, of ${float.heldOut.length} sub-nets that it has not seen`,
-  );
+  onNote(`float predictor: ${describeRanking(float.ranking)}`);
 
   const bitops = sumOfLayers(space, counted.bitops);
   const quantizedTask: Sampling = {
@@ -194,17 +216,26 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking };
   const quantized = learn(quantizedSamples, { space, seesBits: true, from: float.state, seed });
   writePredictor(folder.path(PREDICTOR), quantized.state);
-  onNote(`quantisation-aware predictor: ${formatPercent(quantized.ranking.pairwiseAccuracy)} of pairs in order`);
+  onNote(`quantisation-aware predictor: ${describeRanking(quantized.ranking)}`);
 
   const accuracyAfter = (samples: readonly AccuracySample[], from: PredictorState | null) => {
     const state = trainPredictor({ space, samples, seesBits: true, seed, ...(from ? { from } : {}) });
     return rankingOf(space, state, samples.length, quantized.heldOut).pairwiseAccuracy;
   };
-  const transfer = TRANSFER_SHARES.map((share) => {
+  const transfer = (options.transferCurve === false ? [] : TRANSFER_SHARES).map((share) => {
     const samples = quantized.learnt.slice(0, Math.max(2, Math.round(share * quantized.learnt.length)));
     return { learnt: samples.length, withTransfer: accuracyAfter(samples, float.state), without: accuracyAfter(samples, null) };
   });
-  const result: JointTrainResult = { largest, smallest, float: float.ranking, quantized: quantized.ranking, transfer, isCancelled: false };
+  const predicted = predictionsOf(space, quantized.state, quantized.heldOut);
+  const result: JointTrainResult = {
+    largest,
+    smallest,
+    float: float.ranking,
+    quantized: quantized.ranking,
+    predictions: quantized.heldOut.map(({ accuracy }, i) => ({ predicted: predicted[i]!, measured: accuracy })),
+    transfer,
+    isCancelled: false,
+  };
   writeJointDescription(folder, {
     data: options.source,
     classes: [...data.train.classes],

@@ -28,10 +28,12 @@ export interface QuantizeLimit {
   readonly obtained: Obtained;
 }
 
-/** What is chosen among, within all limits at once. */
-export interface QuantizeLimits extends PrecisionLimits {
+/** What is chosen among, and what it costs. */
+export interface QuantizeCosts extends Pick<PrecisionLimits, "choices" | "pins"> {
   readonly limits: readonly QuantizeLimit[];
 }
+/** All limits at once. */
+export interface QuantizeLimits extends QuantizeCosts, PrecisionLimits {}
 
 export interface LimitOptions {
   readonly budgets: readonly { readonly kind: QuantizeBudgetKind; readonly quantity: Quantity }[];
@@ -85,13 +87,13 @@ function fileSize(
   return (bits) => fixed + packed(bits) + books(bits) + chains(bits);
 }
 
-/** The limits of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */
-export async function quantizeLimits(
+/** What the bits of a model cost in each limit's unit, whether the limits can be met or not. @throws AppError CONFIG */
+export async function quantizeCosts(
   model: Model,
   layers: readonly QuantizableLayer[],
   quantization: Quantization,
   options: LimitOptions,
-): Promise<QuantizeLimits> {
+): Promise<QuantizeCosts> {
   const { budgets, device, scheme } = options;
   const choices = choicesFor(options);
   const pins = pinsFor(layers, options);
@@ -125,17 +127,29 @@ export async function quantizeLimits(
     const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * reference.cost;
     const onFile = kind === "size" || (kind === "latency" && isMeasured(device));
     const obtained = onFile ? "measured" : kind === "bitops" ? "counted" : "estimated";
-    requireReachable({ kind, limit }, cost(cheapestBits({ choices, pins, cost })));
     limits.push({ kind, limit, cost, reference, obtained });
   }
+  return { choices, pins, limits };
+}
+
+/** The limits of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */
+export async function quantizeLimits(
+  model: Model,
+  layers: readonly QuantizableLayer[],
+  quantization: Quantization,
+  options: LimitOptions,
+): Promise<QuantizeLimits> {
+  const costs = await quantizeCosts(model, layers, quantization, options);
+  const { choices, pins, limits } = costs;
+  for (const limit of limits) requireReachable(limit, limit.cost(cheapestBits({ choices, pins, cost: limit.cost })));
   const both = combined(limits, bitOps(layers));
   const share = both.cost(cheapestBits({ choices, pins, cost: both.cost }));
   if (share > both.budget)
     throw new AppError(
       "INFEASIBLE",
-      `quantize: all limits must be met at once, got ${((share - 1) * 100).toFixed(1)}% too little in one of ${budgets.map(({ kind }) => kind).join(", ")} — raise it, or allow fewer bits with --bits`,
+      `quantize: all limits must be met at once, got ${((share - 1) * 100).toFixed(1)}% too little in one of ${limits.map(({ kind }) => LIMIT_KINDS[kind].title).join(", ")} — raise it, or allow fewer bits with --bits`,
     );
-  return { choices, pins, ...both, limits };
+  return { ...costs, ...both };
 }
 
 function requireReachable({ kind, limit }: Pick<QuantizeLimit, "kind" | "limit">, least: number): void {

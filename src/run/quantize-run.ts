@@ -11,10 +11,9 @@ import { createParameters, importWeights } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { greedyBits, uniformCandidates } from "../quantize/baselines.ts";
-import { sampleActivations } from "../quantize/calibrate.ts";
 import { createPrecisionEnvironment, fromDecisions, toDecisions } from "../quantize/environment.ts";
-import { bitOps, quantizableLayers } from "../quantize/layers.ts";
-import { createQuantization, policyOf, type QuantizedNetwork } from "../quantize/network.ts";
+import { bitOps } from "../quantize/layers.ts";
+import { policyOf, type QuantizedNetwork } from "../quantize/network.ts";
 import { shortTune } from "../quantize/short-tune.ts";
 import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
@@ -31,6 +30,7 @@ import { type Accuracies, contest, type Finalist, type Outcome } from "./finalis
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
 import { constraintOf, formatCost } from "./limit-kinds.ts";
+import { prepareQuantization } from "./prepare-quantization.ts";
 import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
 import { requireSameRun } from "./resume.ts";
 
@@ -86,19 +86,14 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);
-  const layers = quantizableLayers(model.graph);
   using params = createParameters(paramSpecs(model.graph), createRng(0));
   importWeights(params, model.weights);
-  const rng = createRng(recipe.seed);
-  const samples = sampleActivations(model.graph, params, images, rng.fork("activations"));
-  const quantization = createQuantization({
-    model,
-    layers,
-    samples,
+  const { layers, quantization } = prepareQuantization(model, params, {
+    images,
     scheme,
     calibration: options.calibration,
-    rng: rng.fork("weights"),
     areResultsQuantized: isMeasured(device),
+    seed: recipe.seed,
   });
   const measuring = createProgress("measuring layers", layers.length, clock, onProgress);
   const limits = await quantizeLimits(model, layers, quantization, {

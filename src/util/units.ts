@@ -38,6 +38,15 @@ export function parseQuantity(text: string, dimension: Dimension, where: string)
   );
 }
 
+const DURATIONS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, min: 60_000, h: 3_600_000 };
+
+/** Reads "90s", "30m" or "2h" as milliseconds. @throws AppError CONFIG for another form */
+export function parseDuration(text: string, where: string): number {
+  const [, value, unit] = /^\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)\s*$/.exec(text) ?? [];
+  if (value !== undefined && Number(value) > 0) return Number(value) * DURATIONS[unit!]!;
+  throw new AppError("CONFIG", `${where}: must be a duration in s, m or h, got "${text}" — for example 30m`);
+}
+
 const digits = (value: number) => (value >= 100 ? 0 : value >= 10 ? 1 : 2);
 
 export const formatMs = (ms: number): string => (ms < 1 ? `${(ms * 1000).toFixed(0)} us` : `${ms.toFixed(digits(ms))} ms`);

@@ -2,15 +2,20 @@
 import { codeBounds } from "../../tensor/ops/quantize.ts";
 import { type Call, type Codes, require } from "./context.ts";
 import type { Rule } from "./rules-layers.ts";
+import type { Constant } from "./tensors.ts";
 
 const INT8 = 3;
 const UINT8 = 2;
 
+/** One number, or the same one for every position. */
+const isOneNumber = ({ data }: Constant): boolean => new Set<number | bigint>(data).size === 1;
+
 /** Step and zero point of inputs 1 and 2. @throws Unsupported when they differ between channels, or codes are not bytes */
 function codesOf(call: Call): Codes {
   const scale = call.constant(1);
-  require(scale.data.length === 1, `${scale.data.length} steps for one activation`);
+  require(isOneNumber(scale), `${scale.data.length} steps for one activation`);
   const zero = call.has(2) ? call.constant(2) : null;
+  require(!zero || isOneNumber(zero), "several zero points for one activation");
   require(!zero || zero.dataType === UINT8 || zero.dataType === INT8, "codes that are not bytes");
   const offset = (zero?.dataType === INT8 ? 128 : 0) + Number(zero?.data[0] ?? 0);
   require(offset === 0 || offset === 128, `a zero point of ${offset} among 256 codes, where 0 or 128 is expected`);

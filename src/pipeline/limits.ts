@@ -1,0 +1,67 @@
+/** @file The limits of a whole run, as users write them and as its stages take them. */
+import { AppError } from "../errors.ts";
+import { isAccelerator } from "../joint/limits.ts";
+import { LIMIT_KINDS, type LimitKind } from "../run/limit-kinds.ts";
+import type { PruneBudgetKind, PruneDevice } from "../run/prune-limits.ts";
+import type { QuantizeBudgetKind } from "../run/quantize-limits.ts";
+import { parseQuantity, type Quantity } from "../util/units.ts";
+
+/** Keys of a configuration and what they limit. */
+export const LIMIT_KEYS = {
+  maxLatency: "latency",
+  maxEnergy: "energy",
+  maxSize: "size",
+  maxPeakMemory: "peakMemory",
+  maxMacs: "macs",
+  maxBitops: "bitops",
+  maxAccuracyDrop: "accuracyDrop",
+} as const satisfies Record<string, LimitKind>;
+export type LimitKey = keyof typeof LIMIT_KEYS;
+export type CostKind = Exclude<(typeof LIMIT_KEYS)[LimitKey], "accuracyDrop">;
+
+export interface CostLimit {
+  readonly kind: CostKind;
+  readonly quantity: Quantity;
+}
+export interface Limits {
+  /** At least one, all to be met at once. */
+  readonly costs: readonly CostLimit[];
+  /** Test accuracy that may be lost, percentage points; null for any. */
+  readonly accuracyDrop: number | null;
+}
+
+/** @param nameOf how the user calls a key @throws AppError CONFIG for another form or no cost at all */
+export function parseLimits(texts: Readonly<Partial<Record<LimitKey, string>>>, nameOf: (key: LimitKey) => string): Limits {
+  const keys = Object.keys(LIMIT_KEYS) as LimitKey[];
+  const given = keys.flatMap((key) => {
+    const [text, kind] = [texts[key], LIMIT_KEYS[key]];
+    return text === undefined ? [] : [{ kind, quantity: parseQuantity(text, LIMIT_KINDS[kind].dimension, nameOf(key)) }];
+  });
+  const costs = given.filter((limit): limit is CostLimit => limit.kind !== "accuracyDrop");
+  const drop = given.find(({ kind }) => kind === "accuracyDrop")?.quantity;
+  if (costs.length === 0) {
+    const names = keys.filter((key) => LIMIT_KEYS[key] !== "accuracyDrop").map(nameOf);
+    throw new AppError(
+      "CONFIG",
+      `optimize: at least one of ${names.join(", ")} must be given, got ${drop ? nameOf("maxAccuracyDrop") : "none"}`,
+    );
+  }
+  return { costs, accuracyDrop: drop?.kind === "absolute" ? drop.value : null };
+}
+
+/** What pruning limits for each cost: fewer MACs mean fewer BitOps at any bits. */
+export const PRUNED_AS: Readonly<Record<CostKind, PruneBudgetKind>> = {
+  latency: "latency",
+  energy: "energy",
+  size: "size",
+  peakMemory: "peakMemory",
+  macs: "macs",
+  bitops: "macs",
+};
+
+/** Which of the costs depend on bits, on this device. */
+export function dependsOnBits(kind: CostKind, device: PruneDevice): kind is QuantizeBudgetKind {
+  if (kind === "size" || kind === "bitops") return true;
+  if (kind === "latency") return isAccelerator(device) || device.kind === "measured";
+  return kind === "energy";
+}

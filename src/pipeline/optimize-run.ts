@@ -1,0 +1,124 @@
+/** @file `fettle optimize`: from images, or from a model, to a model that meets every limit, with a report. */
+import type { DataSplits } from "../data/types.ts";
+import { AppError } from "../errors.ts";
+import { requireComputable } from "../graph/opaque.ts";
+import { reportHtml } from "../report/report.ts";
+import { readRunData, STAGES } from "../report/run-data.ts";
+import type { Card, Constraint } from "../run/card.ts";
+import { withParameters } from "../run/compression-steps.ts";
+import { deploy } from "../run/deploy.ts";
+import { openRunFolder, type RunFolder } from "../run/folder.ts";
+import type { JointDescription } from "../run/joint-folder.ts";
+import type { OpenedModel } from "../run/model-file.ts";
+import type { PruneDevice } from "../run/prune-limits.ts";
+import { requireSameRun } from "../run/resume.ts";
+import type { SpaceDescription } from "../space/description.ts";
+import type { ElasticSpace } from "../space/elastic.ts";
+import type { Recipe } from "../train/recipe.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import type { OnProgress } from "../util/progress.ts";
+import { compress } from "./compress.ts";
+import { createDeadline } from "./deadline.ts";
+import type { Limits } from "./limits.ts";
+import { constraintsOf, keepOutcome } from "./outcome.ts";
+import type { Route, StageSettings } from "./settings.ts";
+import { specialise } from "./specialise.ts";
+import { staged } from "./staged.ts";
+import { createStages, type StageName } from "./stages.ts";
+
+/** Without a model: a joint search (auto), or one stage after the other. */
+export type OptimizeMethod = "auto" | "joint" | "pipeline";
+
+export interface OptimizeRunOptions {
+  /** null: one is searched. */
+  readonly model: OpenedModel | null;
+  /** Its normalisation must be the one that the model was trained with. */
+  readonly data: DataSplits;
+  /** How the images can be loaded again. */
+  readonly source: JointDescription["data"];
+  readonly device: PruneDevice;
+  readonly limits: Limits;
+  readonly method: OptimizeMethod;
+  readonly elasticSpace: ElasticSpace;
+  readonly space: SpaceDescription;
+  /** For all stages; null: as much as their defaults take. */
+  readonly timeMs: number | null;
+  readonly recipe: Recipe;
+  readonly episodes?: number;
+  readonly epochs?: number;
+  readonly distillation: boolean;
+  readonly baselines: boolean;
+  readonly threads: number;
+  readonly dir: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called when the limits are known to be within reach: from here on there is something to save. */
+  readonly onStart?: () => void;
+  readonly onStage?: (name: StageName, dir: string) => void;
+  readonly onProgress?: OnProgress;
+  readonly onNote?: (text: string) => void;
+  readonly clock?: Clock;
+}
+
+export interface OptimizeRunResult {
+  readonly card: Card;
+  readonly constraints: readonly Constraint[];
+  /** In the order in which they ran; none when the model met the limits as it was. */
+  readonly stages: readonly StageName[];
+  readonly isCancelled: boolean;
+}
+
+/** Settings that may differ when a run is gone on with. */
+const MAY_DIFFER = ["time", "json"] as const;
+
+function routeOf(options: OptimizeRunOptions, settings: StageSettings): Promise<Route> {
+  const { model, method, limits, space, elasticSpace, source } = options;
+  if (model) {
+    requireComputable(model.model.graph, model.path);
+    return compress(model, limits.costs, settings);
+  }
+  if (method === "pipeline") return staged(space, limits.costs, settings);
+  return specialise({ space: elasticSpace, source }, limits.costs, settings);
+}
+
+/** Runs the stages; everything is kept in the folder. @throws AppError CONFIG, INFEASIBLE, NOT_REACHED, DATA, ONNX, STORE */
+export async function runOptimize(options: OptimizeRunOptions): Promise<OptimizeRunResult> {
+  const { model, device, limits, method, dir, config, resume = false, signal, clock = systemClock } = options;
+  if (model && method === "joint")
+    throw new AppError("CONFIG", `optimize: --method joint must be used without a model, got ${model.path} — leave one of them out`);
+  if (resume) requireSameRun(dir, config, MAY_DIFFER);
+  using folder = openRunFolder(dir, config, clock);
+  let isBegun = resume;
+  const onStage = (name: StageName, at: string) => {
+    isBegun = true;
+    options.onStart?.();
+    options.onStage?.(name, at);
+  };
+  const stages = createStages({ folder, resume, ...(signal ? { signal } : {}), onStage });
+  const deadline = createDeadline(options.timeMs, clock, signal);
+  const settings: StageSettings = { ...options, stages, deadline, clock, onNote: options.onNote ?? (() => {}) };
+  let route: Route;
+  try {
+    route = await routeOf(options, settings);
+  } catch (error) {
+    if (!isBegun) folder.discard();
+    throw error;
+  }
+  const last = route.outcomes.at(-1);
+  const card = last?.card ?? (await asItIs(options, folder));
+  const constraints = constraintsOf(route, card, limits.accuracyDrop, device);
+  const kept = keepOutcome(folder, last ? stages.dirOf(last.stage) : dir, card, constraints);
+  const names = route.outcomes.map(({ stage }) => stage);
+  folder.writeJson(STAGES, names);
+  folder.log({ type: "done", accuracy: kept.accuracy, constraints });
+  writeFileAtomic(folder.path("report.html"), reportHtml(readRunData(dir)));
+  return { card: kept, constraints, stages: names, isCancelled: signal?.aborted === true };
+}
+
+/** The model that was given, which meets the limits: exported and measured. */
+function asItIs({ model, data, recipe, threads }: OptimizeRunOptions, folder: RunFolder): Promise<Card> {
+  const { graph } = model!.model;
+  return withParameters(model!.model, (params) => deploy({ graph, params, data, folder, seed: recipe.seed, threads }));
+}

@@ -1,0 +1,169 @@
+/** @file The library's way to optimise: a run as a stream of events with a result. */
+import { EventEmitter, on } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fingerprint } from "../data/image-set.ts";
+import { loadData } from "../data/load.ts";
+import type { DataSplits } from "../data/types.ts";
+import { openDevice } from "../hardware/open.ts";
+import type { Card, Constraint } from "../run/card.ts";
+import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
+import { modelFingerprint, type OpenedModel, openModel } from "../run/model-file.ts";
+import { claimFolder } from "../run/resume.ts";
+import { requireBatch } from "../run/train-run.ts";
+import { mobileNetSpace } from "../space/description.ts";
+import { elasticMobileNet } from "../space/elastic.ts";
+import { defaultRecipe } from "../train/recipe.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import type { ProgressEvent } from "../util/progress.ts";
+import { parseDuration } from "../util/units.ts";
+import { type OptimizeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
+import { parseLimits } from "./limits.ts";
+import { runOptimize } from "./optimize-run.ts";
+import type { StageName } from "./stages.ts";
+
+export type OptimizeEvent =
+  /** A stage begins, in a folder of its own. */
+  | { readonly type: "stage"; readonly name: StageName; readonly dir: string }
+  | ({ readonly type: "progress" } & ProgressEvent)
+  /** A remark in plain words: feasibility, what was found. */
+  | { readonly type: "note"; readonly text: string };
+
+export interface OptimizeResult {
+  /** The ONNX file. */
+  readonly model: Uint8Array;
+  readonly card: Card;
+  readonly constraints: readonly Constraint[];
+  readonly stages: readonly StageName[];
+  /** Folder of the run, with model.onnx, card.json, policy.json and report.html. */
+  readonly dir: string;
+  /** Whether the signal ended it before its time; the best so far is there. */
+  readonly isCancelled: boolean;
+}
+
+/** Events as they come, for whoever asks; the result in any case. */
+export interface OptimizeRun extends AsyncIterable<OptimizeEvent> {
+  /** @throws AppError CONFIG, INFEASIBLE, NOT_REACHED, DATA, ONNX, STORE */
+  readonly result: Promise<OptimizeResult>;
+}
+
+export interface OptimizeHow {
+  /** Ends the run with the best so far. */
+  readonly signal?: AbortSignal;
+  /** Go on with the run in `out`. */
+  readonly resume?: boolean;
+  /** Replace the run in `out`. */
+  readonly overwrite?: boolean;
+  /** How the caller's user writes a key, for errors (default: as it is). */
+  readonly nameOf?: (key: string) => string;
+  /** More for config.json. */
+  readonly facts?: Readonly<Record<string, unknown>>;
+  readonly clock?: Clock;
+}
+
+/** Highest learning rate of a model that is trained already. */
+const TUNE_LR = 0.02;
+
+async function imagesOf(config: ResolvedConfig, opened: OpenedModel | null, splitSeed: number, emit: (event: OptimizeEvent) => void) {
+  const { data, size, limit, validation } = config;
+  const given = givenNormalisation("optimize", config);
+  if (typeof data !== "string") {
+    if (!opened) return data;
+    requireImagesFor("optimize", opened, data);
+    return normalisedFor(opened, data, given);
+  }
+  const options = {
+    seed: splitSeed,
+    validationRatio: validation,
+    ...(size === undefined ? {} : { size }),
+    ...(limit === undefined ? {} : { limit }),
+    onProgress: (done: number, total: number) => emit({ type: "progress", task: "reading images", done, total }),
+  };
+  return opened ? loadImagesFor("optimize", opened, data, options, given) : loadData(data, options);
+}
+
+async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: OptimizeEvent) => void): Promise<OptimizeResult> {
+  const { signal, resume = false, nameOf = (key) => key, clock = systemClock } = how;
+  const limits = parseLimits(config, nameOf);
+  const timeMs = config.time === undefined ? null : parseDuration(config.time, nameOf("time"));
+  if (!resume) claimFolder(config.out, { overwrite: how.overwrite === true });
+  const opened = config.model === undefined ? null : await openModel(config.model, config.input);
+  const splitSeed = config.splitSeed ?? opened?.trainedWith.splitSeed ?? config.seed;
+  const onNote = (text: string) => emit({ type: "note", text });
+  const onProgress = (event: ProgressEvent) => emit({ type: "progress", ...event });
+  const device =
+    typeof config.device === "string"
+      ? await openDevice(config.device, { threads: config.threads, onWarning: onNote, onProgress })
+      : config.device;
+  const data: DataSplits = await imagesOf(config, opened, splitSeed, emit);
+  requireBatch(data, config.batch);
+  const images = { input: data.train.shape, classes: data.train.classes.length, width: config.width };
+  const { size, limit, validation } = config;
+  const recipe = {
+    ...defaultRecipe,
+    batchSize: config.batch,
+    lr: config.lr ?? (opened ? TUNE_LR : defaultRecipe.lr),
+    augmentation: { crop: 4, flip: config.flip },
+    seed: config.seed,
+  };
+  const result = await runOptimize({
+    model: opened,
+    data,
+    source: {
+      name: data.name,
+      splitSeed,
+      validation,
+      ...(size === undefined ? {} : { size }),
+      ...(limit === undefined ? {} : { limit }),
+    },
+    device,
+    limits,
+    method: config.method,
+    elasticSpace: elasticMobileNet(images),
+    space: mobileNetSpace(images),
+    timeMs,
+    recipe,
+    ...(config.episodes === undefined ? {} : { episodes: config.episodes }),
+    ...(config.epochs === undefined ? {} : { epochs: config.epochs }),
+    distillation: config.distillation,
+    baselines: config.baselines,
+    threads: config.threads,
+    dir: config.out,
+    config: {
+      command: "optimize",
+      ...config,
+      data: data.name,
+      device: device.name,
+      splitSeed,
+      ...(opened ? { modelSha256: modelFingerprint(opened.model) } : {}),
+      imagesSha256: [data.train, data.validation, data.test].map(fingerprint),
+      ...how.facts,
+    },
+    resume,
+    ...(signal ? { signal } : {}),
+    onStage: (name, dir) => emit({ type: "stage", name, dir }),
+    onProgress,
+    onNote,
+    clock,
+  });
+  return { ...result, model: readFileSync(join(config.out, "model.onnx")), dir: config.out };
+}
+
+/**
+ * Searches, prunes and quantises until every limit holds on the device, and exports a measured ONNX file with a report.
+ * Events end with the result; whoever does not ask for them loses none of it.
+ * @throws AppError CONFIG at once for a configuration that is not valid; everything else rejects `result`
+ */
+export function optimize(config: OptimizeConfig, how: OptimizeHow = {}): OptimizeRun {
+  const resolved = resolveConfig(config, "optimize");
+  const emitter = new EventEmitter();
+  const events = on(emitter, "event", { close: ["end"] });
+  const result = run(resolved, how, (event) => emitter.emit("event", event)).finally(() => emitter.emit("end"));
+  result.catch(() => {}); // whoever awaits it gets the error
+  return {
+    result,
+    async *[Symbol.asyncIterator]() {
+      for await (const [event] of events) yield event as OptimizeEvent;
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** @file How much of what a limit demands falls to pruning and how much to fewer bits. */
+
+/** What each of the two can do about one cost, as shares of what the model costs before any stage. */
+export interface Leverage {
+  /** The least that pruning leaves. */
+  readonly pruned: number;
+  /** What is left at 8 bits, which cost next to no accuracy; 1 where bits change nothing. */
+  readonly eightBits: number;
+  /** The least that fewer bits leave. */
+  readonly fewestBits: number;
+}
+
+/** After pruning, layers are of other shapes and round otherwise: pruning aims this much below what bits could not make up for. */
+const MARGIN = 0.95;
+
+/** The least share that both stages together leave. */
+export const leastShare = ({ pruned, fewestBits }: Leverage): number => pruned * fewestBits;
+
+/**
+ * The share of its cost that pruning must leave, 0…1, where `wanted` is what both stages together must leave; null when 8 bits alone are
+ * enough. Beyond them both give the same factor, the square root of what is missing, as far as each can. Where bits change nothing,
+ * pruning gives all. `wanted` must be at least `leastShare`.
+ */
+export function shareOfPruning(wanted: number, { pruned, eightBits, fewestBits }: Leverage): number | null {
+  const missing = wanted / eightBits;
+  if (missing >= 1) return null;
+  if (fewestBits >= 1) return wanted;
+  const most = MARGIN * (wanted / fewestBits);
+  return Math.max(pruned, Math.min(Math.sqrt(missing), most));
+}

@@ -1,0 +1,145 @@
+/** @file From images to a model by the joint search: a supernet trained once, then the sub-net and bits for the limits. */
+import { AppError } from "../errors.ts";
+import { floatSpace } from "../joint/costs.ts";
+import { cheapestGenome, dearest, isAccelerator, type JointDevice, jointLimits } from "../joint/limits.ts";
+import type { JointDescription } from "../run/joint-folder.ts";
+import { requireEachReachable } from "../run/joint-limits.ts";
+import { runJointSearch } from "../run/joint-search-run.ts";
+import { runJointTrain } from "../run/joint-train-run.ts";
+import { LIMIT_KINDS } from "../run/limit-kinds.ts";
+import { openModel } from "../run/model-file.ts";
+import type { ElasticSpace } from "../space/elastic.ts";
+import { largestSubnet } from "../space/subnet.ts";
+import { subnetGraph } from "../space/subnet-graph.ts";
+import { compress } from "./compress.ts";
+import { DEFAULT_JOINT, DEFAULT_TUNE_EPOCHS, type JointEffort, type Pace, planJoint, planTuning } from "./effort.ts";
+import type { CostLimit } from "./limits.ts";
+import { measurePace } from "./pace.ts";
+import { type AbsoluteLimit, commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
+
+export interface SpecialiseOptions {
+  readonly space: ElasticSpace;
+  /** How the images can be loaded again. */
+  readonly source: JointDescription["data"];
+}
+
+/** Highest learning rate of the found sub-net. */
+const TUNE_LR = 0.05;
+/** Of the whole time: the supernet with its predictors. */
+const SUPERNET_SHARE = 0.75;
+/** What 8 bits leave of a float file. */
+const SIZE_AT_EIGHT_BITS = 0.28;
+const BITOPS_PER_MAC = 64;
+
+interface Plan {
+  /** Of the run. */
+  readonly costs: readonly AbsoluteLimit[];
+  /** Of the joint search. */
+  readonly limits: readonly AbsoluteLimit[];
+  /** Of quantisation after it: what computes with floats can still be stored in few bits. */
+  readonly later: readonly AbsoluteLimit[];
+  readonly pace: Pace | null;
+  readonly effort: JointEffort;
+}
+
+const absolute = ({ kind, limit }: AbsoluteLimit) => ({ kind, quantity: { kind: "absolute", value: limit } as const });
+
+/** A limit that quantisation will meet, as one that the joint search of float sub-nets can leave to it. */
+function leftToBits({ kind, limit }: AbsoluteLimit): AbsoluteLimit {
+  if (kind === "size") return { kind, limit: limit / SIZE_AT_EIGHT_BITS };
+  return { kind: "macs", limit: limit / BITOPS_PER_MAC };
+}
+
+/** The limits in absolute terms; percentages are of the largest sub-net, with floats or at 8 bits as the limit needs. */
+async function resolved(
+  space: ElasticSpace,
+  costs: readonly CostLimit[],
+  device: JointDevice,
+): Promise<Pick<Plan, "costs" | "limits" | "later">> {
+  if (isAccelerator(device)) {
+    const limits = (await jointLimits(space, device, costs)).map(({ limit }, i) => ({ kind: costs[i]!.kind, limit }));
+    return { costs: limits, limits, later: [] };
+  }
+  const asLimited = costs.map(({ kind, quantity }) => ({ kind: kind === "bitops" ? ("macs" as const) : kind, quantity }));
+  const limits = await jointLimits(floatSpace(space), device, asLimited);
+  const all = costs.map(({ kind, quantity }, i): AbsoluteLimit => {
+    const isScaled = kind === "bitops" && quantity.kind === "percent";
+    return { kind, limit: limits[i]!.limit * (isScaled ? BITOPS_PER_MAC : 1) };
+  });
+  const later = all.filter(({ kind }) => kind === "size" || kind === "bitops");
+  return { costs: all, limits: all.map((one) => (later.includes(one) ? leftToBits(one) : one)), later };
+}
+
+/** Feasibility of the limits in the space; decided once. @throws AppError INFEASIBLE, CONFIG */
+function planOf({ space }: SpecialiseOptions, costs: readonly CostLimit[], settings: StageSettings): Promise<Plan> {
+  const { data, device, recipe, deadline, clock, stages, onNote } = settings;
+  return stages.once("reach of the space", async () => {
+    const { limits, later, ...asked } = await resolved(space, costs, device);
+    const searched = isAccelerator(device) ? space : floatSpace(space);
+    const reached = await jointLimits(searched, device, limits.map(absolute));
+    for (const { kind, cost, limit } of reached) {
+      const { title, format } = LIMIT_KINDS[kind];
+      const [least, most] = [cost(cheapestGenome(searched, cost)), cost(dearest(searched))].map(format);
+      onNote(`${title}: networks of the space ${space.name} have ${least} to ${most}, limit ${format(limit)}`);
+    }
+    requireEachReachable(searched, reached);
+    const left = deadline.leftMs();
+    const pace = left === null ? null : measurePace(subnetGraph(space, largestSubnet(space)), data, recipe.batchSize, clock);
+    const effort = pace && left !== null ? planJoint({ leftMs: left, share: SUPERNET_SHARE }, pace, imagesOf(settings)) : DEFAULT_JOINT;
+    return { ...asked, limits, later, pace, effort };
+  });
+}
+
+/** @throws AppError INFEASIBLE before anything is trained, NOT_REACHED when it was interrupted before there was a network; CONFIG, STORE */
+export async function specialise(options: SpecialiseOptions, costs: readonly CostLimit[], settings: StageSettings): Promise<Route> {
+  const { data, device, recipe, deadline, stages, signal } = settings;
+  const { costs: asked, limits, later, pace, effort } = await planOf(options, costs, settings);
+  const supernet = await stages.run("supernet", ({ dir, resume }) => {
+    const { distillation, signal: timeUp, ...common } = commonOptions(settings, "supernet", SUPERNET_SHARE);
+    return runJointTrain({
+      ...common,
+      ...(signal ? { signal } : {}),
+      ...(timeUp ? { timeUp } : {}),
+      transferCurve: false,
+      ...options,
+      data,
+      dir,
+      resume,
+      ...effort,
+      lr: recipe.lr,
+      batchSize: recipe.batchSize,
+      weightDecay: 4e-5,
+      augmentation: recipe.augmentation,
+      tuneLr: 1e-3,
+      seed: recipe.seed,
+    });
+  });
+  if (supernet.isCancelled)
+    throw new AppError(
+      "NOT_REACHED",
+      `optimize: the supernet must be trained before there is a network, got an interruption — fettle resume goes on`,
+    );
+  const epochs = await stages.once("effort of specialised", async () => {
+    const left = deadline.leftMs();
+    if (settings.epochs !== undefined) return settings.epochs;
+    return pace && left !== null
+      ? planTuning({ leftMs: left, share: later.length > 0 ? 0.5 : 0.85 }, pace, imagesOf(settings))
+      : DEFAULT_TUNE_EPOCHS;
+  });
+  const found = await stages.run("specialised", async ({ dir, resume }): Promise<StageOutcome> => {
+    const { card, isCancelled } = await runJointSearch({
+      ...commonOptions(settings, "specialised", later.length > 0 ? 0.6 : 1),
+      supernetDir: stages.dirOf("supernet"),
+      data,
+      device,
+      budgets: limits.map(absolute),
+      recipe: { ...recipe, epochs, lr: TUNE_LR },
+      dir,
+      resume,
+    });
+    return { stage: "specialised", card, constraints: card.constraints, originalTest: supernet.largest!, isCancelled };
+  });
+  if (later.length === 0 || signal?.aborted) return { costs: asked, outcomes: [found] };
+  const rest = await compress(await openModel(stages.dirOf("specialised")), later.map(absolute), settings);
+  return { costs: asked, outcomes: [found, ...rest.outcomes] };
+}

@@ -1,0 +1,127 @@
+/** @file From images to a model in stages: ProxylessNAS finds and trains an architecture, AMC and HAQ make it smaller. */
+import { AppError } from "../errors.ts";
+import { inspectGraph } from "../graph/counts.ts";
+import type { Graph } from "../graph/types.ts";
+import { graphCost } from "../hardware/graph-cost.ts";
+import { isAccelerator, type JointDevice } from "../joint/limits.ts";
+import { largestPath } from "../nas/initialise.ts";
+import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
+import { openModel } from "../run/model-file.ts";
+import { runNas } from "../run/nas-pipeline.ts";
+import { type BudgetKind, untrainedFile } from "../run/nas-run.ts";
+import { sampleArchitecture } from "../space/architecture.ts";
+import type { SpaceDescription } from "../space/description.ts";
+import { architectureGraph, createSupernet } from "../space/graphs.ts";
+import { createRng } from "../util/rng.ts";
+import { median } from "../util/statistics.ts";
+import { compress } from "./compress.ts";
+import { type ArchitectureEffort, DEFAULT_ARCHITECTURE, planArchitecture } from "./effort.ts";
+import type { CostKind, CostLimit } from "./limits.ts";
+import { measurePace } from "./pace.ts";
+import { commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
+
+/** What pruning and quantisation each leave of what the architecture costs, as far as they bear on a limit. */
+const SHARE_OF_STAGE = 0.8;
+/** Of the whole time. */
+const ARCHITECTURE_SHARE = 0.5;
+/** Random networks by which a limit is expressed in MACs. */
+const DRAWS = 20;
+
+interface Plan {
+  readonly costs: readonly { readonly kind: CostKind; readonly limit: number }[];
+  readonly budget: { readonly kind: BudgetKind; readonly limit: number };
+  readonly effort: ArchitectureEffort;
+}
+
+/** Cost of a graph before any stage: with floats, at 8 bits on an accelerator and in BitOps. */
+async function costOfGraph(kind: CostKind, graph: Graph, device: JointDevice): Promise<number> {
+  if (kind === "size") return untrainedFile(graph).length;
+  if (kind === "latency" || kind === "energy") {
+    const { latencyMs, energyMj } = await graphCost(graph, device, new Map());
+    if (kind === "latency") return latencyMs;
+    if (energyMj !== null) return energyMj;
+    throw new AppError(
+      "CONFIG",
+      `optimize: an energy limit must be that of an accelerator with an energy model, got ${device.name} — see fettle devices`,
+    );
+  }
+  const { macs, peakActivationBytes } = inspectGraph(graph);
+  return kind === "peakMemory" ? peakActivationBytes : kind === "bitops" ? 64 * macs : macs;
+}
+
+const largestGraph = (space: SpaceDescription): Graph => architectureGraph(space, largestPath(createSupernet(space)));
+
+/** What quantisation gives of an unpruned network's cost. */
+const atEightBits = (kind: CostKind): number => (kind === "size" ? 0.28 : 1);
+
+/** How the architecture is limited: by the CPU's or a table's latency where that is the only limit, else by MACs that go with the limits. */
+async function architectureBudget(space: SpaceDescription, costs: Plan["costs"], device: JointDevice): Promise<Plan["budget"]> {
+  const [only, second] = costs;
+  if (only!.kind === "latency" && !second && !isAccelerator(device)) return { kind: "latency", limit: only!.limit / SHARE_OF_STAGE };
+  const rng = createRng(11);
+  const graphs = Array.from({ length: DRAWS }, () => architectureGraph(space, sampleArchitecture(space, rng)));
+  const limits: number[] = [];
+  for (const { kind, limit } of costs) {
+    // the most memory is that of few early layers: which network is chosen changes it little, pruning does
+    if (kind === "peakMemory") continue;
+    const perMac: number[] = [];
+    for (const graph of graphs) perMac.push((await costOfGraph(kind, graph, device)) / inspectGraph(graph).macs);
+    limits.push(limit / atEightBits(kind) / SHARE_OF_STAGE ** 2 / median(perMac));
+  }
+  const most = inspectGraph(largestGraph(space)).macs;
+  return { kind: "macs", limit: Math.min(most, ...limits) };
+}
+
+/** @throws AppError INFEASIBLE before anything is trained; CONFIG, STORE */
+export async function staged(space: SpaceDescription, costs: readonly CostLimit[], settings: StageSettings): Promise<Route> {
+  const { data, device, recipe, deadline, clock, stages, onNote, signal } = settings;
+  const plan = await stages.once("reach of the space", async (): Promise<Plan> => {
+    const largest = largestGraph(space);
+    const absolute: { kind: CostKind; limit: number }[] = [];
+    for (const { kind, quantity } of costs) {
+      const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * (await costOfGraph(kind, largest, device));
+      absolute.push({ kind, limit });
+    }
+    const budget = await architectureBudget(space, absolute, device);
+    onNote(
+      `the architecture may have ${formatCost(budget.kind, budget.limit)}, so that pruning and fewer bits reach ${absolute.map(({ kind, limit }) => `${LIMIT_KINDS[kind].title} ${formatCost(kind, limit)}`).join(", ")}`,
+    );
+    const left = deadline.leftMs();
+    const pace = left === null ? null : measurePace(largest, data, recipe.batchSize, clock);
+    const effort =
+      pace && left !== null
+        ? planArchitecture({ leftMs: left, share: ARCHITECTURE_SHARE }, pace, imagesOf(settings))
+        : DEFAULT_ARCHITECTURE;
+    return { costs: absolute, budget, effort };
+  });
+  const { budget, effort } = plan;
+  const found = await stages.run("architecture", async ({ dir }): Promise<StageOutcome> => {
+    const { distillation, ...common } = commonOptions(settings, "architecture", ARCHITECTURE_SHARE);
+    const { card, isCancelled } = await runNas({
+      ...common,
+      data,
+      space,
+      device,
+      dir,
+      budget: { kind: budget.kind, quantity: { kind: "absolute", value: budget.limit } },
+      search: {
+        mode: "two",
+        loss: { name: "constraint" },
+        warmupEpochs: effort.warmupEpochs,
+        searchEpochs: effort.searchEpochs,
+        batchSize: recipe.batchSize,
+        lr: 0.1,
+        architectureLr: 0.02,
+        weightStepsPerArchitectureStep: 2,
+        augmentation: recipe.augmentation,
+        seed: recipe.seed,
+      },
+      recipe: { ...recipe, epochs: settings.epochs ?? effort.epochs },
+    });
+    return { stage: "architecture", card, constraints: card.constraints, originalTest: card.accuracy.test, isCancelled };
+  });
+  if (signal?.aborted) return { costs: plan.costs, outcomes: [found] };
+  const limits = plan.costs.map(({ kind, limit }) => ({ kind, quantity: { kind: "absolute", value: limit } as const }));
+  const rest = await compress(await openModel(stages.dirOf("architecture")), limits, settings);
+  return { costs: rest.costs, outcomes: [found, ...rest.outcomes] };
+}
