@@ -49,6 +49,7 @@ export function registerJointSearch(joint: Command, context: CommandContext): vo
     .option("--max-peak-memory <bytes>", "limit of the activations alive at once, as float32, e.g. 100KB")
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 5M")
     .option("--max-bitops <count>", "limit in MACs x weight bits x activation bits, e.g. 300M")
+    .option("--resume", "go on with the run in --out")
     .addHelpText(
       "after",
       examples([
@@ -62,7 +63,7 @@ export function registerJointSearch(joint: Command, context: CommandContext): vo
 async function search(supernet: string, flags: SearchFlags, context: CommandContext): Promise<void> {
   const budgets = budgetsOf(flags);
   const recipe = recipeOf(flags);
-  const { json, dryRun, overwrite, ...rest } = flags;
+  const { json, dryRun, overwrite, resume, ...rest } = flags;
   const config = configOf("joint search", { supernet, ...rest, budgets, recipe });
   if (dryRun) return printJson(config);
   const [{ runJointSearch }, { openDevice }] = await Promise.all([import("../run/joint-search-run.ts"), import("../hardware/open.ts")]);

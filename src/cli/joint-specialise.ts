@@ -13,6 +13,7 @@ export interface SpecialiseFlags extends CommonFlags, RecipeFlags {
   readonly population: number;
   readonly generations: number;
   readonly distillation: boolean;
+  readonly resume?: true;
   readonly threads: number;
   readonly out: string;
 }
@@ -40,7 +41,7 @@ export async function loadSpecialise(
     import("../run/resume.ts"),
   ]);
   const { data: source, normalisation } = readJointDescription(supernet);
-  claimFolder(flags.out, flags);
+  if (!flags.resume) claimFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: flags.json === true });
   const { name, splitSeed, validation, size, limit } = source;
   const how = { data: name, seed: splitSeed, splitSeed, validation, ...(size ? { size } : {}), ...(limit ? { limit } : {}) };
@@ -57,6 +58,7 @@ export async function loadSpecialise(
       data: { ...loaded, normalisation },
       recipe,
       distillation: flags.distillation,
+      ...(flags.resume ? { resume: true } : {}),
       signal,
       onStart: protect,
       onProgress: bar.onProgress,
