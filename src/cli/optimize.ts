@@ -122,5 +122,5 @@ function showResult({ card, constraints, stages, dir }: OptimizeResult): void {
   print(
     `\n${stages.length === 0 ? "the model meets the limits as it is; " : ""}test accuracy ${formatPercent(card.accuracy.test)}, measured ${formatMs(card.latency.p50Ms)} on this cpu, ${formatBytes(card.fileBytes)}`,
   );
-  print(`saved    ${dir}/model.onnx, card.json, policy.json, report.html`);
+  print(`saved    ${dir}/model.onnx, card.json,${stages.length > 0 ? " policy.json," : ""} report.html`);
 }

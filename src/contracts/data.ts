@@ -6,7 +6,7 @@ import { type ContractCheck, must } from "./contract.ts";
 
 const SETS = ["train", "validation", "test"] as const;
 
-/** Hash of every image with how often it is there. */
+/** Hash of every image. */
 function hashes({ images, count, shape }: ImageSet): Set<string> {
   const size = imageSize(shape);
   return new Set(

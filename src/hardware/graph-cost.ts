@@ -1,6 +1,7 @@
 /** @file What a whole network costs on a device, at the bits that its layers have. */
 import type { Graph } from "../graph/types.ts";
 import type { Device } from "./device.ts";
+import { isAccelerator } from "./kinds.ts";
 import { type Accelerator, type LayerCost, layerGeometries, type Precision } from "./precision.ts";
 
 export interface GraphCost {
@@ -16,8 +17,6 @@ export interface GraphCost {
 
 /** What accelerators, which have no float units, run a layer of unknown bits with. */
 const DEFAULT: Precision = { weightBits: 8, activationBits: 8 };
-
-const isAccelerator = (device: Device): device is Accelerator => device.kind === "simulated";
 
 /** @param bits by layer; @throws AppError CONFIG for bits that the device does not compute with */
 export async function graphCost(graph: Graph, device: Device | Accelerator, bits: ReadonlyMap<string, Precision>): Promise<GraphCost> {

@@ -1,6 +1,7 @@
 /** @file Limits of a joint search: what a genome costs in each limit's unit, and whether it can be met. */
 import { AppError } from "../errors.ts";
 import type { Device } from "../hardware/device.ts";
+import { isAccelerator } from "../hardware/kinds.ts";
 import type { Accelerator } from "../hardware/precision.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import { createGenetics, type Genome } from "../space/genome.ts";
@@ -24,7 +25,6 @@ export interface JointLimit {
 }
 
 export type JointDevice = Device | Accelerator;
-export const isAccelerator = (device: JointDevice): device is Accelerator => device.kind === "simulated";
 
 /** Every gene at its last option. */
 export const dearest = (space: ElasticSpace): Genome => createGenetics(space).options.map((count) => count - 1);

@@ -1,105 +1,124 @@
 /** @file A trained model made smaller: channels by AMC, then bits by HAQ, each as far as the limits ask for. */
 import { AppError } from "../errors.ts";
-import { analyse } from "../prune/environment.ts";
+import { isCpu } from "../hardware/kinds.ts";
 import { CALIBRATION_BATCHES, calibrationImages, trainable } from "../run/compression-steps.ts";
 import { type OpenedModel, openModel } from "../run/model-file.ts";
 import type { PruneLimitOptions } from "../run/prune-limits.ts";
 import { runPrune } from "../run/prune-run.ts";
 import { runQuantize } from "../run/quantize-run.ts";
-import { DEFAULT_SEARCH, type Pace, planSearch, type SearchEffort, SHORT_TUNE_STEPS } from "./effort.ts";
-import type { CostLimit } from "./limits.ts";
+import type { StageName } from "../run/stage-names.ts";
+import { DEFAULT_SEARCH, leastSearchMs, type Pace, planSearch, requireTime, type SearchEffort, SHORT_TUNE_STEPS } from "./effort.ts";
+import { type CostLimit, isAlwaysInBits } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import { BITS, describeReach, LOWEST_DENSITY, pruningTargets, quantizationFor, type ReachedLimit, reachOf, requireReach } from "./reach.ts";
 import { commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
-import type { StageAt, StageName } from "./stages.ts";
+import type { StageAt } from "./stages.ts";
+
+/** Of what is left of the time: pruning before quantisation, and quantisation that may turn out to be for nothing. */
+const SHARES = { pruned: 0.5, attempt: 0.55 } as const;
+/** Policies that are trained alike with `--baselines`: the found one and the rules. */
+const FINALISTS = { pruned: 5, quantized: 3 } as const;
 
 interface Plan {
   readonly reached: readonly ReachedLimit[];
+  /** Of channels. */
+  readonly step: number;
+  readonly targets: ReturnType<typeof pruningTargets>;
+  readonly isQuantized: boolean;
   /** null without a limited time. */
   readonly pace: Pace | null;
 }
 
 /** Feasibility, in seconds; decided once. @throws AppError INFEASIBLE, CONFIG */
 function planOf(opened: OpenedModel, costs: readonly CostLimit[], settings: StageSettings): Promise<Plan> {
-  const { data, device, recipe, deadline, clock, stages, onNote } = settings;
+  const { data, device, recipe, deadline, clock, stages, onNote, onProgress } = settings;
   return stages.once("reach", async () => {
     const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
     const model = trainable(opened.model, images);
-    if (analyse(model.graph).groups.length === 0)
-      throw new AppError("INFEASIBLE", `optimize: ${opened.path} must have channels that can be removed, got none — use fettle quantize`);
-    const reached = await reachOf({ model, costs, device, images, seed: recipe.seed });
+    const onMeasured = (done: number, total: number) => onProgress?.({ task: "measuring layers", done, total });
+    const { reached, step } = await reachOf({ model, costs, device, images, seed: recipe.seed, onMeasured });
     for (const limit of reached) onNote(describeReach(limit));
     for (const limit of reached) requireReach(limit);
-    return { reached, pace: deadline.leftMs() === null ? null : measurePace(model.graph, data, recipe.batchSize, clock) };
+    const targets = pruningTargets(reached);
+    const isQuantized = reached.some(
+      ({ kind, limit, now, leverage }) => isAlwaysInBits(kind, device) || (leverage.eightBits < 1 && limit < now),
+    );
+    const left = deadline.leftMs();
+    const pace = left === null ? null : measurePace(model.graph, data, recipe.batchSize, clock);
+    if (pace && left !== null) {
+      const least = (isNeeded: boolean, stage: "pruned" | "quantized") => (isNeeded ? leastSearchMs(stage, pace, imagesOf(settings)) : 0);
+      requireTime(left, least(targets.length > 0, "pruned") + least(isQuantized, "quantized"));
+    }
+    return { reached, step, targets, isQuantized, pace };
   });
 }
 
 /** @param share of what is left of the time */
-function effortOf(stage: "pruned" | "quantized", share: number, { pace }: Plan, settings: StageSettings): Promise<SearchEffort> {
-  const { deadline, stages, episodes, epochs } = settings;
-  return stages.once(`effort of ${stage}`, async () => {
+function effortOf(name: StageName, share: number, { pace }: Plan, settings: StageSettings): Promise<SearchEffort> {
+  const { deadline, stages, episodes, epochs, baselines } = settings;
+  const stage = name === "quantized" ? "quantized" : "pruned";
+  const given = { ...(episodes === undefined ? {} : { episodes }), ...(epochs === undefined ? {} : { epochs }) };
+  return stages.once(`effort of ${name}`, async () => {
     const left = deadline.leftMs();
-    const planned = pace && left !== null ? planSearch(stage, { leftMs: left, share }, pace, imagesOf(settings)) : DEFAULT_SEARCH;
-    return { episodes: episodes ?? planned.episodes, epochs: epochs ?? planned.epochs };
+    if (!pace || left === null) return { ...DEFAULT_SEARCH, ...given };
+    return planSearch(stage, share * left, pace, imagesOf(settings), { given, finalists: baselines ? FINALISTS[stage] : 1 });
   });
 }
 
-function searchOptions(
+async function searchOptions(
   opened: OpenedModel,
-  effort: SearchEffort,
   share: number,
   { dir, resume }: StageAt,
   stage: StageName,
+  plan: Plan,
   settings: StageSettings,
 ) {
-  const { data, recipe, baselines } = settings;
+  const { data, recipe, tuneLr, baselines, deadline } = settings;
+  const { episodes, epochs } = await effortOf(stage, share, plan, settings);
+  const [until, searchUntil] = [deadline.until(share), deadline.until(share / 2)];
   return {
-    ...commonOptions(settings, stage, share),
+    ...commonOptions(settings, stage),
     model: opened.model,
     source: opened.path,
     data,
-    episodes: effort.episodes,
-    warmup: Math.ceil(effort.episodes / 4),
-    recipe: { ...recipe, epochs: effort.epochs },
+    episodes,
+    warmup: Math.ceil(episodes / 4),
+    recipe: { ...recipe, lr: tuneLr, epochs },
     baselines,
     dir,
     resume,
+    ...(until ? { until } : {}),
+    ...(searchUntil ? { searchUntil } : {}),
   };
 }
 
-async function pruneStage(
+function pruneStage(
   stage: "pruned" | "pruned-alone",
   opened: OpenedModel,
   budgets: PruneLimitOptions["budgets"],
-  effort: SearchEffort,
   share: number,
+  plan: Plan,
   settings: StageSettings,
 ): Promise<StageOutcome> {
   return settings.stages.run(stage, async (at) => {
     const { card, constraints, original, isCancelled } = await runPrune({
-      ...searchOptions(opened, effort, share, at, stage, settings),
+      ...(await searchOptions(opened, share, at, stage, plan, settings)),
       device: settings.device,
       budgets,
       reward: "accuracy",
-      step: "device",
+      step: plan.step,
       lowest: LOWEST_DENSITY,
     });
     return { stage, card, constraints, originalTest: original.test, isCancelled };
   });
 }
 
-async function quantizeStage(
-  opened: OpenedModel,
-  { reached }: Plan,
-  effort: SearchEffort,
-  share: number,
-  settings: StageSettings,
-): Promise<StageOutcome> {
-  const { kinds, device, scheme } = quantizationFor(reached, settings.device);
-  const limitOf = (kind: string) => reached.find((limit) => limit.kind === kind)!.limit;
+function quantizeStage(opened: OpenedModel, share: number, plan: Plan, settings: StageSettings): Promise<StageOutcome> {
+  const { kinds, device, scheme } = quantizationFor(plan.reached, settings.device);
+  const limitOf = (kind: string) => plan.reached.find((limit) => limit.kind === kind)!.limit;
   return settings.stages.run("quantized", async (at) => {
     const { card, constraints, original, isCancelled } = await runQuantize({
-      ...searchOptions(opened, effort, share, at, "quantized", settings),
+      ...(await searchOptions(opened, share, at, "quantized", plan, settings)),
       device,
       budgets: kinds.map((kind) => ({ kind, quantity: { kind: "absolute", value: limitOf(kind) } })),
       bits: BITS,
@@ -111,16 +130,34 @@ async function quantizeStage(
   });
 }
 
-/** Outcome of the quantisation; null when integers cannot make the model fast enough on this CPU. */
-async function attemptOnCpu(quantize: () => Promise<StageOutcome>): Promise<StageOutcome | null> {
-  try {
-    const outcome = await quantize();
-    const isMissed = outcome.constraints.some(({ name, isMet }) => name === "latency" && !isMet);
-    return isMissed && !outcome.isCancelled ? null : outcome;
-  } catch (error) {
-    if (error instanceof AppError && error.code === "INFEASIBLE") return null;
-    throw error;
-  }
+const areMet = ({ constraints }: StageOutcome): boolean => constraints.every(({ isMet }) => isMet);
+
+/** Every cost as if bits changed nothing. */
+const withFloats = (reached: readonly ReachedLimit[]): ReachedLimit[] =>
+  reached.map((limit) => {
+    const { pruned } = limit.leverage;
+    return { ...limit, leverage: { pruned, eightBits: 1, fewestBits: 1, both: pruned } };
+  });
+
+/**
+ * Quantisation for this CPU, where integers may not be fast enough: then the original is pruned to the limits with floats, if that can meet
+ * them. What could not be met is left as it came out.
+ */
+async function attemptOnCpu(opened: OpenedModel, pruned: OpenedModel, plan: Plan, settings: StageSettings): Promise<StageOutcome[]> {
+  const { stages, onNote, signal } = settings;
+  const floats = withFloats(plan.reached);
+  const canPrune = floats.every(({ now, limit, leverage }) => leverage.pruned * now <= limit);
+  const quantized = await stages.once("integers on this cpu", async () => {
+    try {
+      return await quantizeStage(pruned, canPrune ? SHARES.attempt : 1, plan, settings);
+    } catch (error) {
+      if (error instanceof AppError && error.code === "INFEASIBLE" && canPrune) return null;
+      throw error;
+    }
+  });
+  if (quantized && (areMet(quantized) || !canPrune || signal?.aborted)) return [quantized];
+  onNote("integers do not make this network fast enough on this cpu: it is pruned to the limit with floats instead");
+  return [...(quantized ? [quantized] : []), await pruneStage("pruned-alone", opened, pruningTargets(floats), 1, plan, settings)];
 }
 
 /**
@@ -128,25 +165,17 @@ async function attemptOnCpu(quantize: () => Promise<StageOutcome>): Promise<Stag
  * @throws AppError INFEASIBLE before anything is searched; CONFIG, ONNX, STORE
  */
 export async function compress(opened: OpenedModel, costs: readonly CostLimit[], settings: StageSettings): Promise<Route> {
-  const { device, stages, signal, onNote } = settings;
+  const { device, stages, signal } = settings;
   const plan = await planOf(opened, costs, settings);
-  const route = (outcomes: readonly StageOutcome[]): Route => ({ costs: plan.reached, outcomes });
-  const targets = pruningTargets(plan.reached);
-  const isQuantized = quantizationFor(costs, device).kinds.length > 0 && plan.reached.some(({ limit, now }) => limit < now);
+  const { reached, targets, isQuantized } = plan;
   const outcomes: StageOutcome[] = [];
   let current = opened;
   if (targets.length > 0) {
-    const share = isQuantized ? 1 / 2 : 1;
-    const outcome = await pruneStage("pruned", opened, targets, await effortOf("pruned", share, plan, settings), share, settings);
-    outcomes.push(outcome);
-    current = { ...(await openModel(stages.dirOf("pruned"))), trainedWith: opened.trainedWith };
+    outcomes.push(await pruneStage("pruned", opened, targets, isQuantized ? SHARES.pruned : 1, plan, settings));
+    current = await openModel(stages.dirOf("pruned"));
   }
-  if (!isQuantized || signal?.aborted) return route(outcomes);
-  const effort = await effortOf("quantized", 1, plan, settings);
-  const quantize = () => quantizeStage(current, plan, effort, 1, settings);
-  const quantized = device.kind === "measured" ? await attemptOnCpu(quantize) : await quantize();
-  if (quantized) return route([...outcomes, quantized]);
-  onNote("integers do not make this network fast enough on this CPU: it is pruned to the limit with floats instead");
-  const floats = pruningTargets(plan.reached.map((limit) => ({ ...limit, leverage: { ...limit.leverage, eightBits: 1, fewestBits: 1 } })));
-  return route([...outcomes, await pruneStage("pruned-alone", opened, floats, effort, 1, settings)]);
+  if (!isQuantized || signal?.aborted) return { costs: reached, outcomes };
+  const isForCpu = isCpu(device) && quantizationFor(reached, device).kinds.includes("latency");
+  const later = isForCpu ? await attemptOnCpu(opened, current, plan, settings) : [await quantizeStage(current, 1, plan, settings)];
+  return { costs: reached, outcomes: [...outcomes, ...later] };
 }

@@ -48,11 +48,17 @@ const isObjectWith =
   (value: unknown) =>
     typeof value === "object" && value !== null && keys.every((key) => key in value);
 
+/** What a simulated device must tell more than any. */
+const isDevice = (value: unknown) => {
+  const isAny = isObjectWith("name", "kind", "overheadMs", "latencyMs")(value);
+  return isAny && ((value as PruneDevice).kind !== "simulated" || isObjectWith("precisions", "layerCost", "energyMj")(value));
+};
+
 const fileSchema = z.strictObject(fields);
 const schema = z.strictObject({
   ...fields,
   data: z.union([z.string(), z.custom<DataSplits>(isObjectWith("train", "validation", "test", "normalisation"))]),
-  device: z.union([z.string(), z.custom<PruneDevice>(isObjectWith("name", "kind", "latencyMs"))]).default("cpu"),
+  device: z.union([z.string(), z.custom<PruneDevice>(isDevice, "expected a device")]).default("cpu"),
 });
 
 /** As a user writes it. */

@@ -58,58 +58,96 @@ const SEARCH_STEP = 2.2;
 
 const FEWEST_EPISODES = 10;
 const FEWEST_SAMPLES = 24;
+/** One for every stage of the shrinking, two for the first. */
+const FEWEST_SUPERNET_EPOCHS = 5;
 const clamp = (value: number, least: number, most: number): number => Math.max(least, Math.min(most, Math.floor(value)));
 
-/** What a stage may take of the time that is left. */
-export interface StageTime {
-  readonly leftMs: number;
-  readonly share: number;
-}
-
-function requireTime({ leftMs, share }: StageTime, leastMs: number): number {
-  const timeMs = share * leftMs;
-  if (timeMs >= leastMs) return timeMs;
-  const [least, left] = [leastMs / share, leftMs].map((ms) => ms / 60_000);
+/** @throws AppError INFEASIBLE when what is left is less than the least that is to be done in it */
+export function requireTime(leftMs: number, leastMs: number): void {
+  if (leftMs >= leastMs) return;
+  const [least, left] = [leastMs, leftMs].map((ms) => ms / 60_000);
   throw new AppError(
     "INFEASIBLE",
     `optimize: --time must leave about ${Math.ceil(10 * least!) / 10}m for what is to come with these images on this machine, got ${left!.toFixed(1)}m — raise it, or use fewer images with --limit`,
   );
 }
 
-/** Pruning or quantisation: half of it searches, half of it trains. @throws AppError INFEASIBLE when it is too little */
-export function planSearch(stage: "pruned" | "quantized", time: StageTime, { stepMs, imageMs }: Pace, images: Images): SearchEffort {
+export type SearchStage = "pruned" | "quantized";
+
+function searchCosts(stage: SearchStage, { stepMs, imageMs }: Pace, images: Images) {
   const evaluationMs = imageMs * images.validation * PRUNED_EVALUATION;
   const step = stage === "pruned" ? stepMs : WITH_BITS * stepMs;
-  const episodeMs = stage === "pruned" ? evaluationMs : evaluationMs + SHORT_TUNE_STEPS * step;
-  const epochMs = images.stepsPerEpoch * (step + (WITH_TEACHER - 1) * stepMs) + imageMs * images.validation;
-  const timeMs = requireTime(time, FEWEST_EPISODES * episodeMs + epochMs);
-  const episodes = clamp(timeMs / 2 / episodeMs, FEWEST_EPISODES, 2 * DEFAULT_SEARCH.episodes);
-  return { episodes, epochs: clamp((timeMs - episodes * episodeMs) / epochMs, 1, 30) };
+  return {
+    episodeMs: stage === "pruned" ? evaluationMs : evaluationMs + SHORT_TUNE_STEPS * step,
+    epochMs: images.stepsPerEpoch * (step + (WITH_TEACHER - 1) * stepMs) + imageMs * images.validation,
+  };
 }
 
-/** Training a supernet and its predictors, by the pace of its largest network. @throws AppError INFEASIBLE */
-export function planJoint(time: StageTime, { stepMs, imageMs }: Pace, images: Images): JointEffort {
-  const epochMs = images.stepsPerEpoch * SUPERNET_STEP * stepMs;
-  const floatMs = SUBNET * imageMs * images.validation * PRUNED_EVALUATION;
-  const quantizedMs = SUBNET * (WITH_BITS * PLANNED_TUNE_STEPS * stepMs + imageMs * images.validation * PRUNED_EVALUATION);
-  const timeMs = requireTime(time, 4 * epochMs + FEWEST_SAMPLES * (floatMs + quantizedMs));
+/** The least that pruning or quantisation takes. */
+export function leastSearchMs(stage: SearchStage, pace: Pace, images: Images): number {
+  const { episodeMs, epochMs } = searchCosts(stage, pace, images);
+  return FEWEST_EPISODES * episodeMs + epochMs;
+}
+
+/**
+ * Pruning or quantisation in `timeMs`, or the least: half of it searches, the rest trains.
+ * @param given what the user wants of it @param finalists policies that are trained alike
+ */
+export function planSearch(
+  stage: SearchStage,
+  timeMs: number,
+  pace: Pace,
+  images: Images,
+  { given = {}, finalists = 1 }: { readonly given?: Partial<SearchEffort>; readonly finalists?: number } = {},
+): SearchEffort {
+  const { episodeMs, epochMs } = searchCosts(stage, pace, images);
+  const episodes = given.episodes ?? clamp(timeMs / 2 / episodeMs, FEWEST_EPISODES, 2 * DEFAULT_SEARCH.episodes);
+  return { episodes, epochs: given.epochs ?? clamp((timeMs - episodes * episodeMs) / finalists / epochMs, 1, 30) };
+}
+
+function jointCosts({ stepMs, imageMs }: Pace, images: Images) {
+  const evaluationMs = SUBNET * imageMs * images.validation * PRUNED_EVALUATION;
+  return {
+    epochMs: images.stepsPerEpoch * SUPERNET_STEP * stepMs,
+    floatMs: evaluationMs,
+    quantizedMs: SUBNET * WITH_BITS * PLANNED_TUNE_STEPS * stepMs + evaluationMs,
+  };
+}
+
+/** The least that a supernet and its predictors take. */
+export function leastJointMs(pace: Pace, images: Images): number {
+  const { epochMs, floatMs, quantizedMs } = jointCosts(pace, images);
+  return FEWEST_SUPERNET_EPOCHS * epochMs + FEWEST_SAMPLES * (floatMs + quantizedMs);
+}
+
+/** Training a supernet and its predictors in `timeMs`, or the least, by the pace of its largest network. */
+export function planJoint(timeMs: number, pace: Pace, images: Images): JointEffort {
+  const { epochMs, floatMs, quantizedMs } = jointCosts(pace, images);
   const floatSamples = clamp((0.08 * timeMs) / floatMs, FEWEST_SAMPLES, DEFAULT_JOINT.floatSamples);
   const quantizedSamples = clamp((0.17 * timeMs) / quantizedMs, FEWEST_SAMPLES, DEFAULT_JOINT.quantizedSamples);
   const rest = timeMs - floatSamples * floatMs - quantizedSamples * quantizedMs;
-  return { epochs: clamp(rest / epochMs, 4, 200), floatSamples, quantizedSamples, tuneSteps: PLANNED_TUNE_STEPS };
+  return { epochs: clamp(rest / epochMs, FEWEST_SUPERNET_EPOCHS, 200), floatSamples, quantizedSamples, tuneSteps: PLANNED_TUNE_STEPS };
 }
 
-/** Training a found sub-net with bits; what is there after a search that took longer than planned counts as one epoch. */
-export function planTuning({ leftMs, share }: StageTime, { stepMs, imageMs }: Pace, images: Images): number {
+/** Training a found sub-net with bits in `timeMs`, or one epoch. */
+export function planTuning(timeMs: number, { stepMs, imageMs }: Pace, images: Images): number {
   const epochMs = SUBNET * (images.stepsPerEpoch * (WITH_BITS + WITH_TEACHER - 1) * stepMs + imageMs * images.validation);
-  return clamp((share * leftMs) / epochMs, 1, 40);
+  return clamp(timeMs / epochMs, 1, 40);
 }
 
-/** Searching an architecture and training it, by the pace of the space's largest network. @throws AppError INFEASIBLE */
-export function planArchitecture(time: StageTime, { stepMs }: Pace, images: Images): ArchitectureEffort {
-  const searchMs = images.stepsPerEpoch * SEARCH_STEP * SUBNET * stepMs;
-  const trainMs = images.stepsPerEpoch * SUBNET * stepMs;
-  const timeMs = requireTime(time, 4 * searchMs + 2 * trainMs);
+function architectureCosts({ stepMs }: Pace, images: Images) {
+  return { searchMs: images.stepsPerEpoch * SEARCH_STEP * SUBNET * stepMs, trainMs: images.stepsPerEpoch * SUBNET * stepMs };
+}
+
+/** The least that the search for an architecture and its training take. */
+export function leastArchitectureMs(pace: Pace, images: Images): number {
+  const { searchMs, trainMs } = architectureCosts(pace, images);
+  return 4 * searchMs + 2 * trainMs;
+}
+
+/** Searching an architecture and training it in `timeMs`, or the least, by the pace of the space's largest network. */
+export function planArchitecture(timeMs: number, pace: Pace, images: Images): ArchitectureEffort {
+  const { searchMs, trainMs } = architectureCosts(pace, images);
   const epochs = clamp(timeMs / 2 / searchMs, 4, 160);
   const warmupEpochs = Math.max(1, Math.floor(epochs / 4));
   return { warmupEpochs, searchEpochs: epochs - warmupEpochs, epochs: clamp((timeMs - epochs * searchMs) / trainMs, 2, 100) };

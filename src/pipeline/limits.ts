@@ -1,6 +1,6 @@
 /** @file The limits of a whole run, as users write them and as its stages take them. */
 import { AppError } from "../errors.ts";
-import { isAccelerator } from "../joint/limits.ts";
+import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { LIMIT_KINDS, type LimitKind } from "../run/limit-kinds.ts";
 import type { PruneBudgetKind, PruneDevice } from "../run/prune-limits.ts";
 import type { QuantizeBudgetKind } from "../run/quantize-limits.ts";
@@ -62,6 +62,15 @@ export const PRUNED_AS: Readonly<Record<CostKind, PruneBudgetKind>> = {
 /** Which of the costs depend on bits, on this device. */
 export function dependsOnBits(kind: CostKind, device: PruneDevice): kind is QuantizeBudgetKind {
   if (kind === "size" || kind === "bitops") return true;
-  if (kind === "latency") return isAccelerator(device) || device.kind === "measured";
+  if (kind === "latency") return isAccelerator(device) || isCpu(device);
   return kind === "energy";
 }
+
+/** Costs that a device knows at bits alone: what computes them has no floats. */
+export const isAlwaysInBits = (kind: CostKind, device: PruneDevice): boolean =>
+  kind === "bitops" || (isAccelerator(device) && (kind === "latency" || kind === "energy"));
+
+/** What 8 bits make of a float file, about. */
+export const SIZE_AT_EIGHT_BITS = 0.28;
+/** BitOps of a multiply-accumulate at 8 bits. */
+export const BITOPS_PER_MAC = 64;

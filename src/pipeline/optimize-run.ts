@@ -3,7 +3,7 @@ import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { reportHtml } from "../report/report.ts";
-import { readRunData, STAGES } from "../report/run-data.ts";
+import { readRunData } from "../report/run-data.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import { withParameters } from "../run/compression-steps.ts";
 import { deploy } from "../run/deploy.ts";
@@ -12,6 +12,7 @@ import type { JointDescription } from "../run/joint-folder.ts";
 import type { OpenedModel } from "../run/model-file.ts";
 import type { PruneDevice } from "../run/prune-limits.ts";
 import { requireSameRun } from "../run/resume.ts";
+import { STAGES_FILE, type StageName } from "../run/stage-names.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -25,7 +26,7 @@ import { constraintsOf, keepOutcome } from "./outcome.ts";
 import type { Route, StageSettings } from "./settings.ts";
 import { specialise } from "./specialise.ts";
 import { staged } from "./staged.ts";
-import { createStages, type StageName } from "./stages.ts";
+import { createStages } from "./stages.ts";
 
 /** Without a model: a joint search (auto), or one stage after the other. */
 export type OptimizeMethod = "auto" | "joint" | "pipeline";
@@ -44,7 +45,10 @@ export interface OptimizeRunOptions {
   readonly space: SpaceDescription;
   /** For all stages; null: as much as their defaults take. */
   readonly timeMs: number | null;
+  /** Of training from scratch; the epochs are planned. */
   readonly recipe: Recipe;
+  /** Highest learning rate of a model that is trained already. */
+  readonly tuneLr: number;
   readonly episodes?: number;
   readonly epochs?: number;
   readonly distillation: boolean;
@@ -54,8 +58,7 @@ export interface OptimizeRunOptions {
   readonly config: Readonly<Record<string, unknown>>;
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
-  /** Called when the limits are known to be within reach: from here on there is something to save. */
-  readonly onStart?: () => void;
+  /** A stage begins; from the first on there is something to save. */
   readonly onStage?: (name: StageName, dir: string) => void;
   readonly onProgress?: OnProgress;
   readonly onNote?: (text: string) => void;
@@ -71,7 +74,7 @@ export interface OptimizeRunResult {
 }
 
 /** Settings that may differ when a run is gone on with. */
-const MAY_DIFFER = ["time", "json"] as const;
+const MAY_DIFFER = ["time"] as const;
 
 function routeOf(options: OptimizeRunOptions, settings: StageSettings): Promise<Route> {
   const { model, method, limits, space, elasticSpace, source } = options;
@@ -93,11 +96,10 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   let isBegun = resume;
   const onStage = (name: StageName, at: string) => {
     isBegun = true;
-    options.onStart?.();
     options.onStage?.(name, at);
   };
-  const stages = createStages({ folder, resume, ...(signal ? { signal } : {}), onStage });
-  const deadline = createDeadline(options.timeMs, clock, signal);
+  const deadline = createDeadline(options.timeMs, folder, resume, clock);
+  const stages = createStages({ folder, deadline, resume, ...(signal ? { signal } : {}), onStage });
   const settings: StageSettings = { ...options, stages, deadline, clock, onNote: options.onNote ?? (() => {}) };
   let route: Route;
   try {
@@ -106,15 +108,16 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
     if (!isBegun) folder.discard();
     throw error;
   }
+  const isCancelled = signal?.aborted === true;
   const last = route.outcomes.at(-1);
   const card = last?.card ?? (await asItIs(options, folder));
   const constraints = constraintsOf(route, card, limits.accuracyDrop, device);
   const kept = keepOutcome(folder, last ? stages.dirOf(last.stage) : dir, card, constraints);
-  const names = route.outcomes.map(({ stage }) => stage);
-  folder.writeJson(STAGES, names);
+  const names = stages.begun();
+  folder.writeJson(STAGES_FILE, { stages: names, isCancelled });
   folder.log({ type: "done", accuracy: kept.accuracy, constraints });
   writeFileAtomic(folder.path("report.html"), reportHtml(readRunData(dir)));
-  return { card: kept, constraints, stages: names, isCancelled: signal?.aborted === true };
+  return { card: kept, constraints, stages: names, isCancelled };
 }
 
 /** The model that was given, which meets the limits: exported and measured. */

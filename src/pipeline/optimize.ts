@@ -5,11 +5,13 @@ import { join } from "node:path";
 import { fingerprint } from "../data/image-set.ts";
 import { loadData } from "../data/load.ts";
 import type { DataSplits } from "../data/types.ts";
+import { AppError } from "../errors.ts";
 import { openDevice } from "../hardware/open.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
 import { modelFingerprint, type OpenedModel, openModel } from "../run/model-file.ts";
 import { claimFolder } from "../run/resume.ts";
+import type { StageName } from "../run/stage-names.ts";
 import { requireBatch } from "../run/train-run.ts";
 import { mobileNetSpace } from "../space/description.ts";
 import { elasticMobileNet } from "../space/elastic.ts";
@@ -20,7 +22,6 @@ import { parseDuration } from "../util/units.ts";
 import { type OptimizeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
 import { parseLimits } from "./limits.ts";
 import { runOptimize } from "./optimize-run.ts";
-import type { StageName } from "./stages.ts";
 
 export type OptimizeEvent =
   /** A stage begins, in a folder of its own. */
@@ -64,7 +65,17 @@ export interface OptimizeHow {
 /** Highest learning rate of a model that is trained already. */
 const TUNE_LR = 0.02;
 
-async function imagesOf(config: ResolvedConfig, opened: OpenedModel | null, splitSeed: number, emit: (event: OptimizeEvent) => void) {
+/** @throws AppError CONFIG for settings that say something of what is not there */
+function requireUsed(config: ResolvedConfig, nameOf: (key: string) => string): void {
+  const refuse = (keys: readonly (keyof ResolvedConfig)[], reason: string) => {
+    const key = keys.find((one) => config[one] !== undefined);
+    if (key) throw new AppError("CONFIG", `optimize: ${nameOf(key)} must be left out ${reason}, got ${JSON.stringify(config[key])}`);
+  };
+  if (config.model === undefined) refuse(["mean", "std", "input"], "without a model");
+  if (typeof config.data !== "string") refuse(["size", "limit", "splitSeed"], "where the images are given as objects");
+}
+
+async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, splitSeed: number, emit: (event: OptimizeEvent) => void) {
   const { data, size, limit, validation } = config;
   const given = givenNormalisation("optimize", config);
   if (typeof data !== "string") {
@@ -84,6 +95,7 @@ async function imagesOf(config: ResolvedConfig, opened: OpenedModel | null, spli
 
 async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: OptimizeEvent) => void): Promise<OptimizeResult> {
   const { signal, resume = false, nameOf = (key) => key, clock = systemClock } = how;
+  requireUsed(config, nameOf);
   const limits = parseLimits(config, nameOf);
   const timeMs = config.time === undefined ? null : parseDuration(config.time, nameOf("time"));
   if (!resume) claimFolder(config.out, { overwrite: how.overwrite === true });
@@ -95,14 +107,14 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     typeof config.device === "string"
       ? await openDevice(config.device, { threads: config.threads, onWarning: onNote, onProgress })
       : config.device;
-  const data: DataSplits = await imagesOf(config, opened, splitSeed, emit);
+  const data: DataSplits = await loadImages(config, opened, splitSeed, emit);
   requireBatch(data, config.batch);
   const images = { input: data.train.shape, classes: data.train.classes.length, width: config.width };
   const { size, limit, validation } = config;
   const recipe = {
     ...defaultRecipe,
     batchSize: config.batch,
-    lr: config.lr ?? (opened ? TUNE_LR : defaultRecipe.lr),
+    lr: (opened ? undefined : config.lr) ?? defaultRecipe.lr,
     augmentation: { crop: 4, flip: config.flip },
     seed: config.seed,
   };
@@ -123,6 +135,7 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     space: mobileNetSpace(images),
     timeMs,
     recipe,
+    tuneLr: (opened ? config.lr : undefined) ?? TUNE_LR,
     ...(config.episodes === undefined ? {} : { episodes: config.episodes }),
     ...(config.epochs === undefined ? {} : { epochs: config.epochs }),
     distillation: config.distillation,

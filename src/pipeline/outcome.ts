@@ -1,6 +1,7 @@
 /** @file What a run of several stages gives: the last stage's model, with every limit of the run told. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isCpu } from "../hardware/kinds.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import type { RunFolder } from "../run/folder.ts";
 import { constraintOf } from "../run/limit-kinds.ts";
@@ -13,7 +14,7 @@ function told({ kind, limit, now }: AbsoluteLimit, card: Card, outcomes: readonl
   if (kind === "macs") return constraintOf(kind, limit, card.macs, "counted");
   if (kind === "peakMemory") return constraintOf(kind, limit, card.peakActivationBytes, "counted");
   if (kind === "bitops") return constraintOf(kind, limit, card.bitOps ?? 32 * 32 * card.macs, "counted");
-  if (kind === "latency" && device.kind === "measured") return constraintOf(kind, limit, card.latency.p50Ms, "measured");
+  if (kind === "latency" && isCpu(device)) return constraintOf(kind, limit, card.latency.p50Ms, "measured");
   const estimate = outcomes.toReversed().flatMap(({ constraints }) => constraints.filter(({ name }) => name === kind))[0];
   return constraintOf(kind, limit, estimate?.value ?? now ?? Number.NaN, "estimated");
 }
@@ -22,7 +23,8 @@ function told({ kind, limit, now }: AbsoluteLimit, card: Card, outcomes: readonl
 export function constraintsOf({ costs, outcomes }: Route, card: Card, accuracyDrop: number | null, device: PruneDevice): Constraint[] {
   const constraints = costs.map((limit) => told(limit, card, outcomes, device)).filter(({ value }) => !Number.isNaN(value));
   if (accuracyDrop === null) return constraints;
-  const lost = 100 * ((outcomes[0]?.originalTest ?? card.accuracy.test) - card.accuracy.test);
+  // both are shares of the same images: what binary fractions add is no loss
+  const lost = Number((100 * ((outcomes[0]?.originalTest ?? card.accuracy.test) - card.accuracy.test)).toFixed(9));
   return [...constraints, constraintOf("accuracyDrop", accuracyDrop, lost, "measured")];
 }
 

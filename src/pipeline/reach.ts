@@ -1,21 +1,21 @@
 /** @file Feasibility of a model's limits before anything is searched: what pruning and fewer bits can do about each. */
 import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
-import type { CpuDevice } from "../hardware/cpu.ts";
+import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { FLOAT_BITS } from "../hardware/precision.ts";
-import { isAccelerator } from "../joint/limits.ts";
-import { analyse, groupSizes, macsCost } from "../prune/environment.ts";
+import { analyse, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
 import { channelStep } from "../prune/latency.ts";
 import { cheapest } from "../prune/policies.ts";
+import { removeChannels } from "../prune/surgery.ts";
 import { cheapestBits, uniformBits } from "../quantize/budget.ts";
 import { withParameters } from "../run/compression-steps.ts";
 import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
 import { prepareQuantization } from "../run/prepare-quantization.ts";
 import { type PruneDevice, pruneLimits } from "../run/prune-limits.ts";
-import { type QuantizeCosts, quantizeCosts } from "../run/quantize-limits.ts";
+import { quantizeCosts } from "../run/quantize-limits.ts";
 import { admitting } from "../util/units.ts";
-import { type CostKind, type CostLimit, dependsOnBits, PRUNED_AS } from "./limits.ts";
-import { type Leverage, leastShare, shareOfPruning } from "./shares.ts";
+import { BITOPS_PER_MAC, type CostKind, type CostLimit, dependsOnBits, PRUNED_AS } from "./limits.ts";
+import { type Leverage, shareOfPruning } from "./shares.ts";
 
 export interface ReachedLimit {
   readonly kind: CostKind;
@@ -29,31 +29,29 @@ export interface ReachedLimit {
 /** Pruning keeps at least this share of the channels of a group. */
 export const LOWEST_DENSITY = 0.2;
 export const BITS = { lowest: 2, highest: 8 } as const;
-const EIGHT_BITS = 8;
 
 /** A cost over what pruning limits for it: BitOps at 8 bits over MACs, else the same. */
-const perPruned = (kind: CostKind): number => (kind === "bitops" ? EIGHT_BITS ** 2 : 1);
+const perPruned = (kind: CostKind): number => (kind === "bitops" ? BITOPS_PER_MAC : 1);
+const WHOLE = { kind: "percent", ratio: 1 } as const;
 
 /** How quantisation is to go about the limits: bytes of a file alone need no device, and may share values. */
 export function quantizationFor(costs: readonly Pick<CostLimit, "kind">[], device: PruneDevice) {
   const kinds = costs.map(({ kind }) => kind).filter((kind) => dependsOnBits(kind, device));
   const isSizeAlone = kinds.every((kind) => kind === "size");
-  const own = isAccelerator(device) || device.kind === "measured" ? (device as CpuDevice) : null;
   const isForDevice = kinds.some((kind) => kind === "latency" || kind === "energy");
-  return { kinds, device: isForDevice ? own : null, scheme: isSizeAlone ? "kmeans" : "linear" } as const;
+  const own = isForDevice && (isAccelerator(device) || isCpu(device)) ? device : null;
+  return { kinds, device: own, scheme: isSizeAlone ? "kmeans" : "linear" } as const;
 }
 
-/** What bits leave of each cost that they change, as shares of the float or 8-bit cost that pruning knows. */
-function bitShares({ choices, pins, limits }: QuantizeCosts, now: ReadonlyMap<CostKind, number>) {
-  return new Map(
-    limits.map(({ kind, cost, obtained }) => {
-      const fewest = cost(cheapestBits({ choices, pins, cost })) / now.get(kind)!;
-      const eight = { weightBits: EIGHT_BITS, activationBits: choices.activationBits.includes(EIGHT_BITS) ? EIGHT_BITS : FLOAT_BITS };
-      // on a CPU integers throughout are no goal: some layers are slower with them
-      const eightBits = kind === "latency" && obtained === "measured" ? fewest : cost(uniformBits(pins, eight)) / now.get(kind)!;
-      return [kind as CostKind, { eightBits: Math.min(1, eightBits), fewestBits: Math.min(1, fewest) }] as const;
-    }),
-  );
+/** Step of channels by which a device charges; 1 where that would have to be measured for nothing, or where a table does not tell. */
+async function stepOf(costs: readonly CostLimit[], device: PruneDevice): Promise<number> {
+  if (!isAccelerator(device) && !costs.some(({ kind }) => kind === "latency")) return 1;
+  try {
+    return await channelStep(device);
+  } catch (error) {
+    if (error instanceof AppError && error.code === "CONFIG") return 1;
+    throw error;
+  }
 }
 
 export interface ReachOptions {
@@ -64,54 +62,80 @@ export interface ReachOptions {
   /** Equal batches of normalised training images. */
   readonly images: readonly Float32Array[];
   readonly seed: number;
-  readonly onMeasured?: (done: number, total: number) => void;
+  readonly onMeasured: (done: number, total: number) => void;
 }
 
-/** @throws AppError CONFIG for a cost that the device cannot tell */
-export async function reachOf({ model, costs, device, images, seed, onMeasured }: ReachOptions): Promise<ReachedLimit[]> {
+/** What 8 and the fewest bits make of each cost that they change. */
+async function bitCosts(
+  model: Model,
+  { costs, device, images, seed, onMeasured }: ReachOptions,
+): Promise<ReadonlyMap<CostKind, { readonly eight: number; readonly fewest: number }>> {
+  const { kinds, device: quantized, scheme } = quantizationFor(costs, device);
+  if (kinds.length === 0) return new Map();
+  const isOnCpu = quantized !== null && isCpu(quantized);
+  const told = await withParameters(model, async (params) => {
+    const how = { images, seed, scheme, calibration: "mse", areResultsQuantized: isOnCpu } as const;
+    const { layers, quantization } = prepareQuantization(model, params, how);
+    const budgets = kinds.map((kind) => ({ kind, quantity: WHOLE }));
+    const options = { budgets, device: quantized, bits: BITS, scheme, onProgress: onMeasured };
+    return quantizeCosts(model, layers, quantization, options);
+  });
+  const { choices, pins, limits } = told;
+  const eightBits = { weightBits: 8, activationBits: choices.activationBits.includes(8) ? 8 : FLOAT_BITS };
+  return new Map(
+    limits.map(({ kind, cost }) => {
+      const fewest = cost(cheapestBits({ choices, pins, cost }));
+      // on a CPU integers throughout are no goal: some layers are slower with them
+      const eight = kind === "latency" && isOnCpu ? fewest : cost(uniformBits(pins, eightBits));
+      return [kind, { eight, fewest }] as const;
+    }),
+  );
+}
+
+/** The network with every group at its fewest channels, whichever those are. */
+function smallest(model: Model, { groups, coupling }: Prunable, kept: readonly number[]): Model {
+  const removed = groups.flatMap(({ atoms }, g) => [...atoms.slice(kept[g]!)]);
+  return removed.length === 0 ? model : removeChannels(model, new Set(removed), coupling);
+}
+
+/** @returns each limit, and the step of channels to prune by @throws AppError CONFIG for a cost that the device cannot tell */
+export async function reachOf(options: ReachOptions): Promise<{ readonly reached: readonly ReachedLimit[]; readonly step: number }> {
+  const { model, costs, device } = options;
   const prunable = analyse(model.graph);
-  const step = await channelStep(device);
+  const step = await stepOf(costs, device);
   const sizes = groupSizes(prunable);
-  const whole = { kind: "percent", ratio: 1 } as const;
-  const budgets = [...new Set(costs.map(({ kind }) => PRUNED_AS[kind]))].map((kind) => ({ kind, quantity: whole }));
+  const budgets = [...new Set(costs.map(({ kind }) => PRUNED_AS[kind]))].map((kind) => ({ kind, quantity: WHOLE }));
   const byKind = new Map((await pruneLimits({ budgets, device }, prunable, model, step)).map((limit) => [limit.kind, limit]));
   const rounding = { step, lowest: LOWEST_DENSITY, isStrict: true };
   const least = cheapest({ prunable, cost: macsCost(prunable), budget: 0, rounding });
-  const prunedCost = (kind: CostKind) => byKind.get(PRUNED_AS[kind])!.cost;
-  const now = new Map(costs.map(({ kind }) => [kind, perPruned(kind) * prunedCost(kind)(sizes)] as const));
-  const { kinds, device: quantized, scheme } = quantizationFor(costs, device);
-  const shares =
-    kinds.length === 0
-      ? new Map<CostKind, Pick<Leverage, "eightBits" | "fewestBits">>()
-      : await withParameters(model, async (params) => {
-          const how = { images, seed, scheme, calibration: "mse", areResultsQuantized: quantized?.kind === "measured" } as const;
-          const { layers, quantization } = prepareQuantization(model, params, how);
-          const limited = kinds.map((kind) => ({ kind, quantity: whole }));
-          const options = { budgets: limited, device: quantized, bits: BITS, scheme, ...(onMeasured ? { onProgress: onMeasured } : {}) };
-          return bitShares(await quantizeCosts(model, layers, quantization, options), now);
-        });
-  return costs.map(({ kind, quantity }) => ({
-    kind,
-    now: now.get(kind)!,
-    limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * now.get(kind)!,
-    leverage: {
-      pruned: prunedCost(kind)(least) / prunedCost(kind)(sizes),
-      ...(shares.get(kind) ?? { eightBits: 1, fewestBits: 1 }),
-    },
-  }));
+  const costAt = (kind: CostKind, kept: readonly number[]) => perPruned(kind) * byKind.get(PRUNED_AS[kind])!.cost(kept);
+  const bits = await bitCosts(model, options);
+  // a CPU would be measured layer by layer once more, for what is then measured whole
+  const isMeasuredTwice = isCpu(device) && bits.has("latency");
+  const bitsOfLeast = isMeasuredTwice ? null : await bitCosts(smallest(model, prunable, least), options);
+  const reached = costs.map(({ kind, quantity }): ReachedLimit => {
+    const now = costAt(kind, sizes);
+    const pruned = costAt(kind, least) / now;
+    const own = bits.get(kind) ?? { eight: now, fewest: now };
+    const fewestBits = Math.min(1, own.fewest / now);
+    const both = (bitsOfLeast?.get(kind)?.fewest ?? fewestBits * pruned * now) / now;
+    const leverage = { pruned, eightBits: Math.min(1, own.eight / now), fewestBits, both: Math.min(both, pruned, fewestBits) };
+    return { kind, now, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * now, leverage };
+  });
+  return { reached, step };
 }
 
 /** One line a limit: now, the limit, and what can be reached. */
 export function describeReach({ kind, now, limit, leverage }: ReachedLimit): string {
   const { title, format } = LIMIT_KINDS[kind];
-  const { pruned, fewestBits } = leverage;
-  const bits = fewestBits < 1 ? `, fewer bits ${format(fewestBits * now)}, both ${format(leastShare(leverage) * now)}` : "";
+  const { pruned, fewestBits, both } = leverage;
+  const bits = fewestBits < 1 ? `, fewer bits ${format(fewestBits * now)}, both ${format(both * now)}` : "";
   return `${title} ${format(now)}, limit ${format(limit)}: pruning can reach ${format(pruned * now)}${bits}`;
 }
 
 /** @throws AppError INFEASIBLE naming the nearest limit that can be met */
 export function requireReach({ kind, now, limit, leverage }: ReachedLimit): void {
-  const least = leastShare(leverage) * now;
+  const least = leverage.both * now;
   if (least <= limit) return;
   const { title, dimension } = LIMIT_KINDS[kind];
   throw new AppError(

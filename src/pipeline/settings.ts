@@ -2,6 +2,7 @@
 import type { DataSplits } from "../data/types.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import type { PruneDevice } from "../run/prune-limits.ts";
+import type { StageName } from "../run/stage-names.ts";
 import { stepsPerEpoch } from "../train/loop.ts";
 import type { Recipe } from "../train/recipe.ts";
 import type { Clock } from "../util/clock.ts";
@@ -9,13 +10,15 @@ import type { OnProgress } from "../util/progress.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Images } from "./effort.ts";
 import type { CostKind } from "./limits.ts";
-import type { StageName, Stages } from "./stages.ts";
+import type { Stages } from "./stages.ts";
 
 export interface StageSettings {
   readonly data: DataSplits;
   readonly device: PruneDevice;
-  /** How found models are trained; the epochs are planned. */
+  /** Of training from scratch; the epochs are planned. */
   readonly recipe: Recipe;
+  /** Highest learning rate of a model that is trained already. */
+  readonly tuneLr: number;
   readonly config: Readonly<Record<string, unknown>>;
   /** Instead of the defaults or of what the time allows. */
   readonly episodes?: number;
@@ -61,20 +64,17 @@ export const imagesOf = ({ data, recipe }: StageSettings): Images => ({
   validation: data.validation.count,
 });
 
-/** Share of its time that a stage may overrun before it is ended. */
-const SLACK = 1.1;
-
-/** What the runs of all stages are given alike. @param share of what is left of the time */
-export function commonOptions({ recipe, config, deadline, ...rest }: StageSettings, stage: StageName, share: number) {
-  const signal = deadline.signalFor(Math.min(1, SLACK * share));
+/** What the runs of all stages are given alike. */
+export function commonOptions({ recipe, config, signal, onProgress, ...rest }: StageSettings, stage: StageName) {
+  const { time, ...lasting } = config; // a run may be gone on with in another time
   return {
     recipe,
-    config: { ...config, stage },
+    config: { ...lasting, stage },
     distillation: rest.distillation,
     threads: rest.threads,
     clock: rest.clock,
     onNote: rest.onNote,
     ...(signal ? { signal } : {}),
-    ...(rest.onProgress ? { onProgress: rest.onProgress } : {}),
+    ...(onProgress ? { onProgress } : {}),
   };
 }

@@ -8,23 +8,23 @@ export interface Leverage {
   readonly eightBits: number;
   /** The least that fewer bits leave. */
   readonly fewestBits: number;
+  /** The least that both leave together: more than the product, as neither shrinks all of a network. */
+  readonly both: number;
 }
 
 /** After pruning, layers are of other shapes and round otherwise: pruning aims this much below what bits could not make up for. */
 const MARGIN = 0.95;
 
-/** The least share that both stages together leave. */
-export const leastShare = ({ pruned, fewestBits }: Leverage): number => pruned * fewestBits;
-
 /**
  * The share of its cost that pruning must leave, 0…1, where `wanted` is what both stages together must leave; null when 8 bits alone are
  * enough. Beyond them both give the same factor, the square root of what is missing, as far as each can. Where bits change nothing,
- * pruning gives all. `wanted` must be at least `leastShare`.
+ * pruning gives all. `wanted` must be at least `both`.
  */
-export function shareOfPruning(wanted: number, { pruned, eightBits, fewestBits }: Leverage): number | null {
+export function shareOfPruning(wanted: number, { pruned, eightBits, fewestBits, both }: Leverage): number | null {
   const missing = wanted / eightBits;
-  if (missing >= 1) return null;
+  if (missing >= 1 || pruned >= 1) return null;
   if (fewestBits >= 1) return wanted;
-  const most = MARGIN * (wanted / fewestBits);
+  // what the fewest bits leave of a network pruned to s, on the line from `both` at `pruned` to `fewestBits` at 1
+  const most = fewestBits > both ? pruned + ((1 - pruned) * (MARGIN * wanted - both)) / (fewestBits - both) : 1;
   return Math.max(pruned, Math.min(Math.sqrt(missing), most));
 }

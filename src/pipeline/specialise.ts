@@ -1,7 +1,8 @@
 /** @file From images to a model by the joint search: a supernet trained once, then the sub-net and bits for the limits. */
 import { AppError } from "../errors.ts";
+import { isAccelerator } from "../hardware/kinds.ts";
 import { floatSpace } from "../joint/costs.ts";
-import { cheapestGenome, dearest, isAccelerator, type JointDevice, jointLimits } from "../joint/limits.ts";
+import { cheapestGenome, dearest, type JointDevice, jointLimits } from "../joint/limits.ts";
 import type { JointDescription } from "../run/joint-folder.ts";
 import { requireEachReachable } from "../run/joint-limits.ts";
 import { runJointSearch } from "../run/joint-search-run.ts";
@@ -12,8 +13,18 @@ import type { ElasticSpace } from "../space/elastic.ts";
 import { largestSubnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
 import { compress } from "./compress.ts";
-import { DEFAULT_JOINT, DEFAULT_TUNE_EPOCHS, type JointEffort, type Pace, planJoint, planTuning } from "./effort.ts";
-import type { CostLimit } from "./limits.ts";
+import {
+  DEFAULT_JOINT,
+  DEFAULT_TUNE_EPOCHS,
+  type JointEffort,
+  leastJointMs,
+  leastSearchMs,
+  type Pace,
+  planJoint,
+  planTuning,
+  requireTime,
+} from "./effort.ts";
+import { BITOPS_PER_MAC, type CostLimit, SIZE_AT_EIGHT_BITS } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import { type AbsoluteLimit, commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
 
@@ -27,9 +38,8 @@ export interface SpecialiseOptions {
 const TUNE_LR = 0.05;
 /** Of the whole time: the supernet with its predictors. */
 const SUPERNET_SHARE = 0.75;
-/** What 8 bits leave of a float file. */
-const SIZE_AT_EIGHT_BITS = 0.28;
-const BITOPS_PER_MAC = 64;
+/** Of what is left then: training of the found sub-net. */
+const TUNE_SHARE = { "before bits": 0.5, last: 0.85 } as const;
 
 interface Plan {
   /** Of the run. */
@@ -57,7 +67,13 @@ async function resolved(
   device: JointDevice,
 ): Promise<Pick<Plan, "costs" | "limits" | "later">> {
   if (isAccelerator(device)) {
-    const limits = (await jointLimits(space, device, costs)).map(({ limit }, i) => ({ kind: costs[i]!.kind, limit }));
+    const limits: AbsoluteLimit[] = [];
+    for (const cost of costs) {
+      // a percentage of a size is of the float file, as everywhere
+      const isOfFloats = cost.kind === "size" && cost.quantity.kind === "percent";
+      const [one] = await jointLimits(isOfFloats ? floatSpace(space) : space, device, [cost]);
+      limits.push({ kind: cost.kind, limit: one!.limit });
+    }
     return { costs: limits, limits, later: [] };
   }
   const asLimited = costs.map(({ kind, quantity }) => ({ kind: kind === "bitops" ? ("macs" as const) : kind, quantity }));
@@ -85,7 +101,10 @@ function planOf({ space }: SpecialiseOptions, costs: readonly CostLimit[], setti
     requireEachReachable(searched, reached);
     const left = deadline.leftMs();
     const pace = left === null ? null : measurePace(subnetGraph(space, largestSubnet(space)), data, recipe.batchSize, clock);
-    const effort = pace && left !== null ? planJoint({ leftMs: left, share: SUPERNET_SHARE }, pace, imagesOf(settings)) : DEFAULT_JOINT;
+    const counts = imagesOf(settings);
+    if (pace && left !== null)
+      requireTime(left, leastJointMs(pace, counts) + (later.length > 0 ? leastSearchMs("quantized", pace, counts) : 0));
+    const effort = pace && left !== null ? planJoint(SUPERNET_SHARE * left, pace, counts) : DEFAULT_JOINT;
     return { ...asked, limits, later, pace, effort };
   });
 }
@@ -95,10 +114,10 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
   const { data, device, recipe, deadline, stages, signal } = settings;
   const { costs: asked, limits, later, pace, effort } = await planOf(options, costs, settings);
   const supernet = await stages.run("supernet", ({ dir, resume }) => {
-    const { distillation, signal: timeUp, ...common } = commonOptions(settings, "supernet", SUPERNET_SHARE);
+    const { distillation, ...common } = commonOptions(settings, "supernet");
+    const timeUp = deadline.until(SUPERNET_SHARE);
     return runJointTrain({
       ...common,
-      ...(signal ? { signal } : {}),
       ...(timeUp ? { timeUp } : {}),
       transferCurve: false,
       ...options,
@@ -123,12 +142,14 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
     const left = deadline.leftMs();
     if (settings.epochs !== undefined) return settings.epochs;
     return pace && left !== null
-      ? planTuning({ leftMs: left, share: later.length > 0 ? 0.5 : 0.85 }, pace, imagesOf(settings))
+      ? planTuning(TUNE_SHARE[later.length > 0 ? "before bits" : "last"] * left, pace, imagesOf(settings))
       : DEFAULT_TUNE_EPOCHS;
   });
   const found = await stages.run("specialised", async ({ dir, resume }): Promise<StageOutcome> => {
+    const until = deadline.until(later.length > 0 ? TUNE_SHARE["before bits"] : 1);
     const { card, isCancelled } = await runJointSearch({
-      ...commonOptions(settings, "specialised", later.length > 0 ? 0.6 : 1),
+      ...commonOptions(settings, "specialised"),
+      ...(until ? { until } : {}),
       supernetDir: stages.dirOf("supernet"),
       data,
       device,

@@ -3,7 +3,9 @@ import { AppError } from "../errors.ts";
 import { inspectGraph } from "../graph/counts.ts";
 import type { Graph } from "../graph/types.ts";
 import { graphCost } from "../hardware/graph-cost.ts";
-import { isAccelerator, type JointDevice } from "../joint/limits.ts";
+import { isAccelerator } from "../hardware/kinds.ts";
+import type { JointDevice } from "../joint/limits.ts";
+import { macsTable } from "../nas/cost-tables.ts";
 import { largestPath } from "../nas/initialise.ts";
 import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
 import { openModel } from "../run/model-file.ts";
@@ -15,8 +17,15 @@ import { architectureGraph, createSupernet } from "../space/graphs.ts";
 import { createRng } from "../util/rng.ts";
 import { median } from "../util/statistics.ts";
 import { compress } from "./compress.ts";
-import { type ArchitectureEffort, DEFAULT_ARCHITECTURE, planArchitecture } from "./effort.ts";
-import type { CostKind, CostLimit } from "./limits.ts";
+import {
+  type ArchitectureEffort,
+  DEFAULT_ARCHITECTURE,
+  leastArchitectureMs,
+  leastSearchMs,
+  planArchitecture,
+  requireTime,
+} from "./effort.ts";
+import { BITOPS_PER_MAC, type CostKind, type CostLimit, dependsOnBits, SIZE_AT_EIGHT_BITS } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import { commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
 
@@ -46,30 +55,37 @@ async function costOfGraph(kind: CostKind, graph: Graph, device: JointDevice): P
     );
   }
   const { macs, peakActivationBytes } = inspectGraph(graph);
-  return kind === "peakMemory" ? peakActivationBytes : kind === "bitops" ? 64 * macs : macs;
+  return kind === "peakMemory" ? peakActivationBytes : kind === "bitops" ? BITOPS_PER_MAC * macs : macs;
 }
 
 const largestGraph = (space: SpaceDescription): Graph => architectureGraph(space, largestPath(createSupernet(space)));
 
-/** What quantisation gives of an unpruned network's cost. */
-const atEightBits = (kind: CostKind): number => (kind === "size" ? 0.28 : 1);
+/** What the later stages are to leave of an architecture's cost: pruning, and quantisation where bits bear on it. */
+function shareOfLater(kind: CostKind, device: JointDevice): number {
+  if (!dependsOnBits(kind, device)) return SHARE_OF_STAGE;
+  return SHARE_OF_STAGE ** 2 * (kind === "size" ? SIZE_AT_EIGHT_BITS : 1);
+}
 
-/** How the architecture is limited: by the CPU's or a table's latency where that is the only limit, else by MACs that go with the limits. */
+/**
+ * How the architecture is limited: by the CPU's or a table's latency where that is the only limit, else by MACs that go with the limits, as
+ * many as the smallest network has at least.
+ */
 async function architectureBudget(space: SpaceDescription, costs: Plan["costs"], device: JointDevice): Promise<Plan["budget"]> {
   const [only, second] = costs;
   if (only!.kind === "latency" && !second && !isAccelerator(device)) return { kind: "latency", limit: only!.limit / SHARE_OF_STAGE };
   const rng = createRng(11);
   const graphs = Array.from({ length: DRAWS }, () => architectureGraph(space, sampleArchitecture(space, rng)));
+  const { fixed, perChoice } = macsTable(space);
+  const [least, most] = [Math.min, Math.max].map((pick) => perChoice.reduce((sum, row) => sum + pick(...row), fixed)) as [number, number];
   const limits: number[] = [];
   for (const { kind, limit } of costs) {
     // the most memory is that of few early layers: which network is chosen changes it little, pruning does
     if (kind === "peakMemory") continue;
     const perMac: number[] = [];
     for (const graph of graphs) perMac.push((await costOfGraph(kind, graph, device)) / inspectGraph(graph).macs);
-    limits.push(limit / atEightBits(kind) / SHARE_OF_STAGE ** 2 / median(perMac));
+    limits.push(limit / shareOfLater(kind, device) / median(perMac));
   }
-  const most = inspectGraph(largestGraph(space)).macs;
-  return { kind: "macs", limit: Math.min(most, ...limits) };
+  return { kind: "macs", limit: Math.max(least, Math.min(most, ...limits)) };
 }
 
 /** @throws AppError INFEASIBLE before anything is trained; CONFIG, STORE */
@@ -88,15 +104,17 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
     );
     const left = deadline.leftMs();
     const pace = left === null ? null : measurePace(largest, data, recipe.batchSize, clock);
-    const effort =
-      pace && left !== null
-        ? planArchitecture({ leftMs: left, share: ARCHITECTURE_SHARE }, pace, imagesOf(settings))
-        : DEFAULT_ARCHITECTURE;
+    const counts = imagesOf(settings);
+    if (pace && left !== null) {
+      const later = leastSearchMs("pruned", pace, counts) + leastSearchMs("quantized", pace, counts);
+      requireTime(left, leastArchitectureMs(pace, counts) + later);
+    }
+    const effort = pace && left !== null ? planArchitecture(ARCHITECTURE_SHARE * left, pace, counts) : DEFAULT_ARCHITECTURE;
     return { costs: absolute, budget, effort };
   });
   const { budget, effort } = plan;
   const found = await stages.run("architecture", async ({ dir }): Promise<StageOutcome> => {
-    const { distillation, ...common } = commonOptions(settings, "architecture", ARCHITECTURE_SHARE);
+    const { distillation, ...common } = commonOptions(settings, "architecture");
     const { card, isCancelled } = await runNas({
       ...common,
       data,

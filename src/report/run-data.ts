@@ -3,10 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
+import { STAGES_FILE } from "../run/stage-names.ts";
 import { openStore, STORE_FILE } from "../run/store.ts";
-
-/** Names of the folders of a run's stages. */
-export const STAGES = "stages.json";
 
 const constraint = z.object({
   name: z.string(),
@@ -80,6 +78,7 @@ const episode = z.object({
   isBest: z.boolean(),
 });
 
+const stagesFile = z.object({ stages: z.array(z.string()), isCancelled: z.boolean() });
 const joint = z.looseObject({
   results: z.looseObject({ predictions: z.array(z.object({ predicted: z.number(), measured: z.number() })).optional() }),
 });
@@ -149,6 +148,6 @@ export function readRunData(dir: string): RunData {
     layerCosts: readJson(file("layers.json"), layerCosts),
     episodes: [...byNumber.values()].sort((a, b) => a.episode - b.episode),
     predictions: readJson(file("joint.json"), joint)?.results.predictions ?? [],
-    stages: (readJson(file(STAGES), z.array(z.string())) ?? []).map((stage) => readRunData(file(stage))),
+    stages: (readJson(file(STAGES_FILE), stagesFile)?.stages ?? []).map((stage) => readRunData(file(stage))),
   };
 }

@@ -65,20 +65,35 @@ export interface PolicySearchOptions {
   /** Accuracies known from a run that was interrupted, by `policyKey`: the run repeats itself without evaluating them again. */
   readonly known?: ReadonlyMap<string, number>;
   readonly onEpisode?: (report: EpisodeReport) => void | Promise<void>;
+  /** Ends the search after the episode that is on. */
   readonly signal?: AbortSignal;
+  /** The same, but there is one episode at least. */
+  readonly until?: AbortSignal;
 }
 
 export const policyKey = (decisions: readonly number[]): string => decisions.join(",");
 
 /** Searches; the best policy seen, or null when it was cancelled before the first. Same seed, same run. */
 export async function searchPolicy(options: PolicySearchOptions): Promise<Evaluated | null> {
-  const { environment, reward, episodes, seed, agent: agentOptions = {}, refinement = 0.3, evaluate, known, onEpisode, signal } = options;
+  const {
+    environment,
+    reward,
+    episodes,
+    seed,
+    agent: agentOptions = {},
+    refinement = 0.3,
+    evaluate,
+    known,
+    onEpisode,
+    signal,
+    until,
+  } = options;
   const accuracies = new Map(known);
   using agent = createDdpg({ ...agentOptions, stateSize: environment.stateSize, rng: createRng(seed).fork("agent") });
   const variation = createRng(seed).fork("variation");
   const firstVaried = Math.max(1, Math.round((1 - refinement) * episodes));
   let best: (Evaluated & { readonly steps: readonly EpisodeStep[] }) | null = null;
-  for (let episode = 0; episode < episodes && !signal?.aborted; episode++) {
+  for (let episode = 0; episode < episodes && !signal?.aborted && !(best && until?.aborted); episode++) {
     const isVaried = best !== null && episode >= firstVaried;
     const progress = (episode - firstVaried) / Math.max(1, episodes - 1 - firstVaried);
     const noise = isVaried ? VARIATION.first + progress * (VARIATION.last - VARIATION.first) : agent.noiseOf(episode);

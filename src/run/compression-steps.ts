@@ -30,6 +30,8 @@ export interface FineTuneOptions {
   /** Go on with an interrupted run. */
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
+  /** When training must end; what it came to counts. */
+  readonly until?: AbortSignal;
   readonly onProgress?: OnProgress;
   readonly onNote?: (text: string) => void;
   readonly clock?: Clock;
@@ -43,6 +45,8 @@ export interface CompressionOptions extends FineTuneOptions {
   readonly episodes: number;
   /** Episodes of random actions first. */
   readonly warmup: number;
+  /** When the search must end, after one episode at least; what it found is trained all the same. */
+  readonly searchUntil?: AbortSignal;
   readonly dir: string;
   readonly config: unknown;
   readonly threads: number;
@@ -103,7 +107,7 @@ export const removeCheckpoints = (folder: RunFolder): void => rmSync(folder.path
  * with takes it up again.
  */
 export function fineTune(
-  { data, recipe, distillation, resume, signal, onProgress, clock = systemClock }: FineTuneOptions,
+  { data, recipe, distillation, resume, signal, until, onProgress, clock = systemClock }: FineTuneOptions,
   { graph, params, teacher, name, decisions, folder, masks, projections }: FineTuning,
 ): Promise<{ readonly isCancelled: boolean }> {
   ensureDir(folder.path(CHECKPOINTS));
@@ -131,7 +135,7 @@ export function fineTune(
     ...(distillation ? { teacher } : {}),
     ...(masks ? { masks } : {}),
     ...(projections ? { projections } : {}),
-    ...(signal ? { signal } : {}),
+    signal: AbortSignal.any([signal, until].filter((one) => one !== undefined)),
     onStep,
     onEpoch,
   });

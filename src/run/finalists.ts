@@ -69,7 +69,7 @@ export async function contest<Name extends string, N extends Network>(
     if (recipe.epochs > 0 && !isCancelled) {
       const untrained = exportWeights(network.params);
       const outcome = await fineTune(options, { ...network, teacher, name, decisions, folder });
-      isCancelled ||= outcome.isCancelled;
+      isCancelled ||= outcome.isCancelled && signal?.aborted === true;
       tuned = measure(network);
       const isWorse = tuned.validation < before.validation;
       if (isWorse) importWeights(network.params, untrained);

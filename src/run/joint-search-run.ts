@@ -3,12 +3,13 @@ import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { QuantizedWeights } from "../graph/quantized-weight.ts";
+import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { measureTogether } from "../hardware/measure.ts";
 import type { Precision } from "../hardware/precision.ts";
 import { type AccuracyTask, quantizedSubnet } from "../joint/accuracy-tasks.ts";
 import { floatSpace } from "../joint/costs.ts";
 import { extract, extractCalibrated } from "../joint/extract.ts";
-import { isAccelerator, type JointBudget, type JointDevice, jointLimits } from "../joint/limits.ts";
+import { type JointBudget, type JointDevice, jointLimits } from "../joint/limits.ts";
 import { layerBits } from "../joint/precision.ts";
 import { openPredictor } from "../joint/predictor.ts";
 import { type JointSearchOptions, searchAtRandom, searchJointly } from "../joint/search.ts";
@@ -155,7 +156,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   }
   const frontier = paretoFront(seen, ({ accuracy, cost }) => [accuracy, -cost]).map(({ accuracy, cost }) => ({ accuracy, cost }));
   const latency = limits.find(({ kind }) => kind === "latency");
-  const isMeasured = latency !== undefined && device?.kind === "measured";
+  const isMeasured = latency !== undefined && device !== null && isCpu(device);
   const fileOf = (genome: Genome) => exportOnnx(extract(space, shared, genetics.decode(genome).subnet), { batch: 1 });
   const searched = isMeasured
     ? await confirmMeasured({

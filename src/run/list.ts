@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Card } from "./card.ts";
+import { STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
 
 export interface RunSummary {
   readonly dir: string;
@@ -26,6 +27,9 @@ function readJson(path: string): Record<string, unknown> | null {
   }
 }
 
+/** Whether a run of several stages came to its end. */
+const isEnded = (dir: string): boolean => readJson(join(dir, STAGES_FILE))?.isCancelled === false;
+
 /** @throws AppError CONFIG for a folder that holds no run */
 export function summariseRun(dir: string): RunSummary {
   const config = readJson(join(dir, "config.json"));
@@ -38,7 +42,10 @@ export function summariseRun(dir: string): RunSummary {
     command: config.command,
     data: `${config.data ?? ""}`,
     begun: statSync(join(dir, "config.json")).birthtime,
-    isFinished: (card !== null || isSupernet) && !existsSync(join(dir, "checkpoints")),
+    isFinished:
+      config.command === "optimize" && !("stage" in config)
+        ? isEnded(dir)
+        : (card !== null || isSupernet) && !existsSync(join(dir, "checkpoints")),
     card,
     argv: Array.isArray(config.argv) ? config.argv.map(String) : [],
   };
@@ -46,12 +53,14 @@ export function summariseRun(dir: string): RunSummary {
 
 const DEPTH = 3;
 
-/** The runs in `root` and in folders within it, the newest first. */
+/** The runs in `root` and in folders within it, the newest first; the stages of a run are not told apart from it. */
 export function listRuns(root: string, depth: number = DEPTH): RunSummary[] {
   if (!existsSync(root)) return [];
   const config = readJson(join(root, "config.json"));
   const own = typeof config?.command === "string" ? [summariseRun(root)] : [];
-  const folders = depth === 0 ? [] : readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const isStage = (name: string) => config?.command === "optimize" && (STAGE_NAMES as readonly string[]).includes(name);
+  const folders =
+    depth === 0 ? [] : readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !isStage(entry.name));
   const within = folders.flatMap(({ name }) => listRuns(join(root, name), depth - 1));
   return [...own, ...within].sort((a, b) => b.begun.getTime() - a.begun.getTime());
 }

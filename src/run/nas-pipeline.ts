@@ -2,6 +2,7 @@
 import type { DataSplits } from "../data/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
+import { isCpu } from "../hardware/kinds.ts";
 import { costGraphs } from "../nas/cost-tables.ts";
 import type { SearchReport } from "../nas/search.ts";
 import { blocksOf, printArchitecture, sizeOfSpace, summarise } from "../space/architecture.ts";
@@ -116,7 +117,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
 
   let training: ((done: number, message?: string) => void) | null = null;
   let trained = "";
-  const constraint = nasConstraint(kind, limit, found.cost, "threads" in device);
+  const constraint = nasConstraint(kind, limit, found.cost, isCpu(device));
   const { card, isCancelled } = await trainNetwork({
     net: { ...architectureGraph(space, found.architecture), name: `${space.name}-found` },
     data: options.trainingData ?? data,

@@ -5,6 +5,7 @@ import { paramSpecs } from "../graph/params.ts";
 import type { Graph } from "../graph/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
+import { isCpu } from "../hardware/kinds.ts";
 import { measureTogether } from "../hardware/measure.ts";
 import { latencyTable, macsTable } from "../nas/cost-tables.ts";
 import { type CostTable, costOf, type Feasibility, feasibility } from "../nas/costs.ts";
@@ -45,7 +46,7 @@ const scale = (table: CostTable, factor: number): CostTable => ({
 export async function collectCosts(space: SpaceDescription, kind: BudgetKind, device: Device | CpuDevice): Promise<Costs> {
   if (kind === "macs") return { kind, table: macsTable(space), calibration: 1 };
   const table = await latencyTable(space, device);
-  if (!("threads" in device)) return { kind, table, calibration: 1 };
+  if (!isCpu(device)) return { kind, table, calibration: 1 };
   const rng = createRng(17);
   const sample = Array.from({ length: 6 }, () => sampleArchitecture(space, rng));
   const measured = await measureTogether(
@@ -105,7 +106,7 @@ export async function derive(
     const isMostProbable = architecture.join() === argmax;
     const how = isMostProbable ? "most probable" : drawn ? "best of those drawn" : "most probable within the limit";
     const cost =
-      kind === "latency" && "threads" in device
+      kind === "latency" && isCpu(device)
         ? (await measureTogether([untrainedFile(architectureGraph(space, architecture))], { threads: device.threads }))[0]!
         : predicted;
     const derived: Derived = { architecture, cost, isMet: cost <= budget, how };

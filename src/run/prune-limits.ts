@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
+import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { measureTogether } from "../hardware/measure.ts";
 import type { Accelerator } from "../hardware/precision.ts";
 import { exportOnnx } from "../onnx/export.ts";
@@ -24,8 +25,6 @@ export interface PruneLimitOptions {
   /** What must hold at once; none: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
   readonly budgets: readonly { readonly kind: PruneBudgetKind; readonly quantity: Quantity }[];
 }
-
-const isAccelerator = (device: PruneDevice): device is Accelerator => device.kind === "simulated";
 
 export interface PruneLimit {
   readonly kind: PruneBudgetKind;
@@ -76,7 +75,7 @@ export async function pruneLimits(
     latency: async () => {
       if (isAccelerator(device)) return acceleratorCost(prunable.layers, device, ({ latencyMs }) => latencyMs);
       const layers = await latencyCost(prunable.layers, device, step);
-      if (!("threads" in device)) return (kept) => layers(kept) + device.overheadMs;
+      if (!isCpu(device)) return (kept) => layers(kept) + device.overheadMs;
       const [whole] = await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads });
       const factor = whole! / (layers(sizes) + device.overheadMs);
       return (kept) => factor * (layers(kept) + device.overheadMs);
@@ -103,4 +102,4 @@ export function requireReachable({ kind, cost, limit }: PruneLimit, least: reado
 
 /** Whether a limit's value is that of the file: its size, or its latency on a device that measures. */
 export const isOfFile = (kind: PruneBudgetKind, { device }: PruneLimitOptions): boolean =>
-  kind === "size" || (kind === "latency" && device.kind === "measured");
+  kind === "size" || (kind === "latency" && isCpu(device));

@@ -145,6 +145,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     },
     onEpisode,
     ...(signal ? { signal } : {}),
+    ...(options.searchUntil ? { until: options.searchUntil } : {}),
   });
   if (!found) throw new AppError("NOT_REACHED", "prune: at least one episode must be completed, got none before the interruption");
 

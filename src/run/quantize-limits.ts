@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import { choicesWithin } from "../hardware/choices.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
+import { isCpu } from "../hardware/kinds.ts";
 import { type Accelerator, FLOAT_BITS, type Precision, type PrecisionChoices } from "../hardware/precision.ts";
 import { exportWeights } from "../nn/parameters.ts";
 import { exportOnnx } from "../onnx/export.ts";
@@ -47,7 +48,7 @@ export interface LimitOptions {
 const ALL_BITS = [1, 2, 3, 4, 5, 6, 7, 8];
 const EIGHT: Precision = { weightBits: 8, activationBits: 8 };
 const FLOAT: Precision = { weightBits: FLOAT_BITS, activationBits: FLOAT_BITS };
-export const isMeasured = (device: Accelerator | CpuDevice | null): device is CpuDevice => device?.kind === "measured";
+export const isMeasured = (device: Accelerator | CpuDevice | null): device is CpuDevice => device !== null && isCpu(device);
 
 const isSizeAlone = (budgets: LimitOptions["budgets"]): boolean => budgets.every(({ kind }) => kind === "size");
 

@@ -162,6 +162,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     evaluate: judged,
     onEpisode,
     ...(signal ? { signal } : {}),
+    ...(options.searchUntil ? { until: options.searchUntil } : {}),
   });
   if (!found) throw new AppError("NOT_REACHED", "quantize: at least one episode must be completed, got none before the interruption");
 

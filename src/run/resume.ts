@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
+import { STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
 import { STORE_FILE } from "./store.ts";
 
 /** How the chosen policy is trained after a search, and how long the search goes on. */
@@ -35,6 +36,9 @@ const OF_ONE_RUN = [
   "supernet.safetensors",
   "policies.json",
   "quantized.onnx",
+  "report.html",
+  STAGES_FILE,
+  ...STAGE_NAMES,
 ] as const;
 
 /**

@@ -111,9 +111,10 @@ describe("a network from images", () => {
     const { status, stdout } = fettle("optimize", ...data, ...how, "--max-energy", "60%", "--out", "joint", "--json");
     expect(status).toBe(0);
     const { card, stages } = json(stdout);
-    expect(stages).toEqual(["specialised"]);
+    expect(stages).toEqual(["supernet", "specialised"]);
     expect(told(card.constraints)).toEqual([["energy", "estimated", true]]);
-    expect(existsSync(join(dir, "joint", "report.html"))).toBe(true);
+    expect(readFileSync(join(dir, "joint", "report.html"), "utf8")).toContain("Once-for-all network: the accuracy predictor");
+    expect(json(fettle("runs", "joint", "--json").stdout)).toMatchObject([{ command: "optimize", isFinished: true }]);
   });
 
   test("in stages", { timeout: 180_000 }, () => {
