@@ -1,11 +1,10 @@
 /** @file Limits and their values as commands print them. */
 import type { Constraint } from "../run/card.ts";
-import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
+import { formatCost, LIMIT_KINDS, nameCost } from "../run/limit-kinds.ts";
 import { print } from "./output.ts";
 
 export function showConstraint({ name, limit, value, isMet, obtained }: Constraint): void {
-  const { title, format } = LIMIT_KINDS[name];
-  print(`\nlimit    ${title} ${format(limit)}, ${isMet ? "met" : "MISSED"}: ${format(value)} (${obtained})`);
+  print(`\nlimit    ${nameCost(name, limit)}, ${isMet ? "met" : "MISSED"}: ${formatCost(name, value)} (${obtained})`);
 }
 
 /** For a table of limits: name, limit, value, verdict, how it was obtained. */

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
-import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
+import { formatCost, nameCost } from "../run/limit-kinds.ts";
 import type { RunSummary } from "../run/list.ts";
 import { formatBytes, formatCount, formatMs, formatPercent } from "../util/units.ts";
 import { examples, withJson } from "./options.ts";
@@ -10,10 +10,7 @@ import { print, printJson, table } from "./output.ts";
 
 const limitsOf = ({ card }: RunSummary): string =>
   (card?.constraints ?? [])
-    .map(
-      ({ name, limit, value, isMet }) =>
-        `${LIMIT_KINDS[name].title} ${formatCost(name, value)} of ${formatCost(name, limit)}${isMet ? "" : " MISSED"}`,
-    )
+    .map(({ name, limit, value, isMet }) => `${nameCost(name, value)} of ${formatCost(name, limit)}${isMet ? "" : " MISSED"}`)
     .join(", ");
 
 const when = (date: Date): string => date.toISOString().slice(0, 16).replace("T", " ");

@@ -9,7 +9,7 @@ import { cheapest } from "../prune/policies.ts";
 import { removeChannels } from "../prune/surgery.ts";
 import { cheapestBits, uniformBits } from "../quantize/budget.ts";
 import { withParameters } from "../run/compression-steps.ts";
-import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
+import { formatCost, LIMIT_KINDS, nameCost } from "../run/limit-kinds.ts";
 import { prepareQuantization } from "../run/prepare-quantization.ts";
 import { type PruneDevice, pruneLimits } from "../run/prune-limits.ts";
 import { quantizeCosts } from "../run/quantize-limits.ts";
@@ -127,10 +127,10 @@ export async function reachOf(options: ReachOptions): Promise<{ readonly reached
 
 /** One line a limit: now, the limit, and what can be reached. */
 export function describeReach({ kind, now, limit, leverage }: ReachedLimit): string {
-  const { title, format } = LIMIT_KINDS[kind];
+  const { format } = LIMIT_KINDS[kind];
   const { pruned, fewestBits, both } = leverage;
   const bits = fewestBits < 1 ? `, fewer bits ${format(fewestBits * now)}, both ${format(both * now)}` : "";
-  return `${title} ${format(now)}, limit ${format(limit)}: pruning can reach ${format(pruned * now)}${bits}`;
+  return `${nameCost(kind, now)}, limit ${format(limit)}: pruning can reach ${format(pruned * now)}${bits}`;
 }
 
 /** @throws AppError INFEASIBLE naming the nearest limit that can be met */

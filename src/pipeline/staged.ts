@@ -7,7 +7,7 @@ import { isAccelerator } from "../hardware/kinds.ts";
 import type { JointDevice } from "../joint/limits.ts";
 import { macsTable } from "../nas/cost-tables.ts";
 import { largestPath } from "../nas/initialise.ts";
-import { formatCost, LIMIT_KINDS } from "../run/limit-kinds.ts";
+import { formatCost, nameCost } from "../run/limit-kinds.ts";
 import { openModel } from "../run/model-file.ts";
 import { runNas } from "../run/nas-pipeline.ts";
 import { type BudgetKind, untrainedFile } from "../run/nas-run.ts";
@@ -100,7 +100,7 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
     }
     const budget = await architectureBudget(space, absolute, device);
     onNote(
-      `the architecture may have ${formatCost(budget.kind, budget.limit)}, so that pruning and fewer bits reach ${absolute.map(({ kind, limit }) => `${LIMIT_KINDS[kind].title} ${formatCost(kind, limit)}`).join(", ")}`,
+      `the architecture may have ${formatCost(budget.kind, budget.limit)}, so that pruning and fewer bits reach ${absolute.map(({ kind, limit }) => nameCost(kind, limit)).join(", ")}`,
     );
     const left = deadline.leftMs();
     const pace = left === null ? null : measurePace(largest, data, recipe.batchSize, clock);

@@ -32,7 +32,7 @@ import { contest, type Network } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { FLOAT_PREDICTOR, type JointDescription, PREDICTOR, readJointDescription, readPredictor, SUPERNET } from "./joint-folder.ts";
 import { constraintsOf, requireEachReachable } from "./joint-limits.ts";
-import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
+import { nameCost } from "./limit-kinds.ts";
 import { requireSameRun } from "./resume.ts";
 
 /**
@@ -178,7 +178,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const chosen = Uint8Array.from(kept.genome);
   const choice = genetics.decode(chosen);
   const summary = summariseSubnet(space, choice.subnet);
-  const costs = limits.map(({ kind, cost }) => `${LIMIT_KINDS[kind].title} ${formatCost(kind, cost(chosen))}`).join(", ");
+  const costs = limits.map(({ kind, cost }) => nameCost(kind, cost(chosen))).join(", ");
   onNote(`found ${summary}: predicted ${formatPercent(Math.min(1, predicted))}, ${costs}, in ${searchSeconds.toFixed(1)} s`);
 
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);

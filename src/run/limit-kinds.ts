@@ -28,6 +28,12 @@ export const LIMIT_KINDS: Readonly<Record<LimitKind, LimitKindEntry>> = {
 
 export const formatCost = (kind: LimitKind, value: number): string => LIMIT_KINDS[kind].format(value);
 
+/** "latency 4.00 ms", "5.07 M MACs": with the kind's title where the unit does not tell. */
+export function nameCost(kind: LimitKind, value: number): string {
+  const { title, format } = LIMIT_KINDS[kind];
+  return format(value).endsWith(title) ? format(value) : `${title} ${format(value)}`;
+}
+
 /** A limit with what came of it. */
 export const constraintOf = (name: LimitKind, limit: number, value: number, obtained: Obtained): Constraint => ({
   name,
