@@ -27,10 +27,12 @@ export interface CompressionDefaults {
   readonly epochs: number;
   readonly episodes: number;
   readonly warmup: number;
+  /** Highest learning rate of fine-tuning. */
+  readonly lr: number;
 }
 
-export function withCompression(command: Command, { folder, epochs, episodes, warmup }: CompressionDefaults): Command {
-  return withRecipe(withData(withRun(command, folder)), epochs, 0)
+export function withCompression(command: Command, { folder, epochs, episodes, warmup, lr }: CompressionDefaults): Command {
+  return withRecipe(withData(withRun(command, folder)), epochs, 0, lr)
     .option("--episodes <n>", "policies that are tried", count, episodes)
     .option("--warmup <n>", "episodes of random actions first", number({ min: 0, integer: true }), warmup)
     .option("--no-distillation", "fine-tune on the labels alone, not on the original's outputs")

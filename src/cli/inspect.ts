@@ -77,7 +77,8 @@ export function registerInspect(program: Command): void {
       print(`  peak activations ${formatBytes(counts.peakActivationBytes)} (batch 1, float32)`);
       if (cost) {
         const energy = cost.energyMj === null ? "" : `, ${formatEnergy(cost.energyMj)}`;
-        print(`  on ${cost.device.padEnd(14)}${formatMs(cost.latencyMs)}${energy} (${cost.kind}, one image)`);
+        const of = cost.batch === 1 ? "one image" : `a batch of ${cost.batch}`;
+        print(`  on ${cost.device.padEnd(14)}${formatMs(cost.latencyMs)}${energy} (${cost.kind}, ${of})`);
       }
       if (notCounted.length > 0) {
         print("  not counted      nodes that Fettle cannot compute, train or change:");

@@ -25,6 +25,7 @@ export function registerJointCompare(joint: Command, context: CommandContext): v
     .addOption(choice("--device <name>", "simulated accelerator", ["bitfusion", "bismo-edge", "bismo-cloud"], "bitfusion"))
     .option("--max-latency <time>", "limit per image on the device, e.g. 0.3ms or 40% of the largest sub-net's")
     .option("--max-energy <energy>", "limit per image instead, e.g. 1mJ or 50%")
+    .option("--resume", "go on with the comparison in --out")
     .option("--episodes <n>", "policies that pruning and quantisation try, in the sequential route", count, 100)
     .addHelpText(
       "after",
@@ -47,18 +48,19 @@ function budgetOf({ maxLatency, maxEnergy }: CompareFlags) {
 async function compare(supernet: string, flags: CompareFlags, context: CommandContext): Promise<void> {
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
-  const { json, dryRun, overwrite, ...rest } = flags;
+  const { json, dryRun, overwrite, resume, ...rest } = flags;
   const config = configOf("joint compare", { supernet, ...rest, budget, recipe });
   if (dryRun) return printJson(config);
   const [{ runJointCompare }, { ACCELERATORS }] = await Promise.all([import("../run/joint-compare-run.ts"), import("../hardware/open.ts")]);
   const { common, bar } = await loadSpecialise(supernet, flags, config, recipe, context);
   const device = ACCELERATORS[flags.device]!();
-  const { limit, routes } = await runJointCompare({ ...common, device, budget, episodes: flags.episodes });
+  const { limit, routes, isCancelled } = await runJointCompare({ ...common, device, budget, episodes: flags.episodes });
   bar.stop();
-  if (json) return printJson({ limit, routes });
-  const rows = routes.map(({ name, cost, test, bitOps, fileBytes, seconds }) => [
+  if (isCancelled || routes.some(({ isMet }) => isMet === false)) process.exitCode = 4;
+  if (json) return printJson({ limit, routes, isCancelled });
+  const rows = routes.map(({ name, cost, isMet, test, bitOps, fileBytes, seconds }) => [
     name,
-    cost === null ? "cannot" : formatCost(budget.kind, cost),
+    cost === null ? "cannot" : `${formatCost(budget.kind, cost)}${isMet ? "" : " MISSED"}`,
     test === null ? "-" : formatPercent(test),
     bitOps === null ? "-" : formatCount(bitOps),
     fileBytes === null ? "-" : formatBytes(fileBytes),
@@ -68,4 +70,5 @@ async function compare(supernet: string, flags: CompareFlags, context: CommandCo
     `limit ${budget.kind} ${formatCost(budget.kind, limit)} on ${device.name} (estimated), ${recipe.epochs} epochs of fine-tuning each\n`,
   );
   print(table(["route", budget.kind, "test accuracy", "BitOps", "file", "time"], rows));
+  print(isCancelled ? "interrupted: the same command with --resume goes on" : `saved    ${flags.out}/compare.json`);
 }

@@ -11,6 +11,7 @@ import type { CommandContext } from "./main.ts";
 import { examples } from "./options.ts";
 import { note, print, printJson, table } from "./output.ts";
 import { recipeOf } from "./train.ts";
+import { writeReport } from "./write-report.ts";
 
 interface SearchFlags extends SpecialiseFlags {
   readonly device?: string;
@@ -73,6 +74,7 @@ async function search(supernet: string, flags: SearchFlags, context: CommandCont
   const result = await runJointSearch({ ...common, device, budgets });
   bar.stop();
   if (result.isCancelled || result.card.constraints.some(({ isMet }) => !isMet)) process.exitCode = 4;
+  await writeReport(flags.out);
   if (json) return printJson(result);
   showSearch(result, flags.out);
 }
@@ -86,5 +88,5 @@ function showSearch({ card, summary, predicted, validation, tuned, searchSeconds
   print(
     `\nmeasured ${formatMs(card.latency.p50Ms)} on this cpu, test accuracy ${formatPercent(card.accuracy.test)}, ${formatBytes(card.fileBytes)}`,
   );
-  print(`saved    ${out}/model.onnx, card.json, policy.json, frontier.json`);
+  print(`saved    ${out}/model.onnx, card.json, policy.json, frontier.json, report.html`);
 }

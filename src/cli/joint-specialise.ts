@@ -12,6 +12,7 @@ export interface SpecialiseFlags extends CommonFlags, RecipeFlags {
   readonly data?: string;
   readonly population: number;
   readonly generations: number;
+  readonly judge: number;
   readonly distillation: boolean;
   readonly resume?: true;
   readonly threads: number;
@@ -24,6 +25,7 @@ export function withSpecialise(command: Command, folder: string): Command {
     .option("--data <set>", "its images, if they have moved since it was trained")
     .option("--population <n>", "sub-nets of a generation", number({ min: 4, integer: true }), 100)
     .option("--generations <n>", "generations", count, 500)
+    .option("--judge <n>", "of the best as predicted, judge so many on validation images and take the best", count, 8)
     .option("--no-distillation", "fine-tune on the labels alone, not on the largest sub-net's outputs");
 }
 
@@ -54,6 +56,7 @@ export async function loadSpecialise(
       config,
       population: flags.population,
       generations: flags.generations,
+      judged: flags.judge,
       threads: flags.threads,
       data: { ...loaded, normalisation },
       recipe,

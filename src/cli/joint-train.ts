@@ -19,6 +19,7 @@ interface TrainFlags extends DataFlags, CommonFlags {
   readonly quantizedSamples: number;
   readonly tuneSteps: number;
   readonly tuneLr: number;
+  readonly flip: boolean;
   readonly resume?: true;
   readonly out: string;
 }
@@ -35,7 +36,8 @@ export function registerJointTrain(joint: Command, context: CommandContext): voi
     .option("--quantized-samples <n>", "sub-nets at bits that it learns from", number({ min: 20, integer: true }), 300)
     .option("--tune-steps <n>", "batches each of those is trained on first", number({ min: 0, integer: true }), 30)
     .option("--tune-lr <rate>", "learning rate of that", number({ min: 0 }), 1e-3)
-    .option("--resume", "go on with the run in --out")
+    .option("--no-flip", "augmentation: do not mirror images")
+    .option("--resume", "go on with the run in --out, also with more samples")
     .addHelpText(
       "after",
       examples(["joint train --data fashion-mnist --out runs/shoes-supernet", "joint train --data images:photos --size 64 --epochs 80"]),
@@ -74,7 +76,7 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
     lr: flags.lr,
     batchSize: flags.batch,
     weightDecay: flags.weightDecay,
-    augmentation: { crop: 4, flip: true },
+    augmentation: { crop: 4, flip: flags.flip },
     floatSamples: flags.samples,
     quantizedSamples: flags.quantizedSamples,
     tuneSteps: flags.tuneSteps,

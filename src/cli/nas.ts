@@ -10,6 +10,7 @@ import { type CommonFlags, choice, count, type DataFlags, examples, loadOptions,
 import { note, print, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 import { type RecipeFlags, recipeOf, withRecipe } from "./train.ts";
+import { writeReport } from "./write-report.ts";
 
 interface NasFlags extends DataFlags, CommonFlags, RecipeFlags {
   readonly seed: number;
@@ -131,6 +132,7 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
   });
   bar.stop();
   if (!result.isMet || result.isCancelled) process.exitCode = 4;
+  await writeReport(flags.out);
   if (json) return printJson(result);
   const { card } = result;
   print(`found    ${result.summary}`);
@@ -138,5 +140,5 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
   print(
     `measured ${formatMs(card.latency.p50Ms)} on cpu, test accuracy ${formatPercent(card.accuracy.test)}, ${formatBytes(card.fileBytes)}`,
   );
-  print(`saved    ${flags.out}/model.onnx, card.json, policy.json`);
+  print(`saved    ${flags.out}/model.onnx, card.json, policy.json, report.html`);
 }

@@ -12,6 +12,7 @@ import type { CommandContext } from "./main.ts";
 import { examples, ratio } from "./options.ts";
 import { note, print, printJson, table } from "./output.ts";
 import { recipeOf } from "./train.ts";
+import { writeReport } from "./write-report.ts";
 
 interface PruneFlags extends Omit<CompressionFlags, "data"> {
   readonly data?: string;
@@ -34,7 +35,7 @@ export function registerPrune(program: Command, context: CommandContext): void {
     .command("prune")
     .description("remove channels of a trained model within a budget (AMC), fine-tune and export it")
     .argument("<model>", "ONNX file or run folder");
-  withCompression(command, { folder: "runs/prune", epochs: 12, episodes: 400, warmup: 100 })
+  withCompression(command, { folder: "runs/prune", epochs: 12, episodes: 400, warmup: 100, lr: 0.2 })
     .option("--list-groups", "print which channels stand and fall together, and stop")
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 20M or 50% of the model's")
     .option("--max-params <count>", "limit in parameters, e.g. 100K or 40%")
@@ -143,10 +144,11 @@ async function prune(target: string, flags: PruneFlags, context: CommandContext)
       });
   bar.stop();
   if (result.isCancelled || result.card.constraints.some(({ isMet }) => !isMet)) process.exitCode = 4;
+  await writeReport(flags.out);
   if (flags.json) return printJson(result);
   if ("rounds" in result) showSparse(result);
   else showChannels(result);
-  print(`saved    ${flags.out}/model.onnx, card.json, policy.json (${formatBytes(result.card.fileBytes)})`);
+  print(`saved    ${flags.out}/model.onnx, card.json, policy.json, report.html (${formatBytes(result.card.fileBytes)})`);
 }
 
 function showSparse({ card, original, rounds, constraint }: SparseResult): void {
@@ -175,7 +177,7 @@ function showChannels({ card, original, policies, chosen, constraints, latencyMs
     "-",
     "-",
   ];
-  print(table(["policy", "MACs", "parameters", "validation", "test", "fine-tuned: validation", "test"], [whole, ...rows]));
+  print(table(["policy", "MACs", "parameters", "validation", "test", "tuned: validation", "tuned: test"], [whole, ...rows]));
   if (chosen !== "amc") print(`\nkept     ${chosen}: the best on validation images after fine-tuning`);
   for (const constraint of constraints) showConstraint(constraint);
   print(

@@ -10,6 +10,7 @@ import type { CommandContext } from "./main.ts";
 import { type CommonFlags, choice, count, type DataFlags, examples, loadOptions, number, ratio, withData, withRun } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
+import { writeReport } from "./write-report.ts";
 
 interface TrainFlags extends DataFlags, CommonFlags {
   readonly net: string;
@@ -151,12 +152,13 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
   });
   bar.stop();
   if (result.isCancelled) process.exitCode = 4;
+  await writeReport(flags.out);
   if (flags.json) return printJson({ out: flags.out, ...result });
   const { card } = result;
   print(
     `test accuracy ${formatPercent(card.accuracy.test)}, ${formatMs(card.latency.p50Ms)} on cpu (1 image, ${flags.threads} thread), ${formatBytes(card.fileBytes)}`,
   );
-  print(`saved ${flags.out}/model.onnx and card.json`);
+  print(`saved ${flags.out}/model.onnx, card.json and report.html`);
   if (result.isCancelled)
     note(`fettle: interrupted; the weights so far are saved${result.reports.length > 0 ? ", `--resume` goes on" : ""}`);
 }

@@ -53,6 +53,7 @@ export function createBismo(variant: BismoVariant): Accelerator {
   return createSimulated({
     name: `bismo-${variant}`,
     precisions: { weightBits: BITS, activationBits: BITS, isCoupled: false },
+    batch: config.batch,
     simulate: (layer, precision) => ({ latencyMs: layerCycles(layer, precision, config) / config.cyclesPerMs, energyMj: null }),
   });
 }

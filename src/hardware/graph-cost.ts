@@ -7,7 +7,8 @@ import { type Accelerator, type LayerCost, layerGeometries, type Precision } fro
 export interface GraphCost {
   readonly device: string;
   readonly kind: Device["kind"];
-  /** One sample. */
+  /** Images that the latency is of, together. */
+  readonly batch: number;
   readonly latencyMs: number;
   /** `null` where nobody published the device's energy. */
   readonly energyMj: number | null;
@@ -22,7 +23,7 @@ const DEFAULT: Precision = { weightBits: 8, activationBits: 8 };
 export async function graphCost(graph: Graph, device: Device | Accelerator, bits: ReadonlyMap<string, Precision>): Promise<GraphCost> {
   const { name, kind, overheadMs } = device;
   if (!isAccelerator(device)) {
-    return { device: name, kind, latencyMs: (await device.latencyMs(graph)) + overheadMs, energyMj: null, layers: [] };
+    return { device: name, kind, batch: 1, latencyMs: (await device.latencyMs(graph)) + overheadMs, energyMj: null, layers: [] };
   }
   const layers = layerGeometries(graph).map(({ node, geometry }) => {
     const precision = bits.get(node.name) ?? DEFAULT;
@@ -30,5 +31,12 @@ export async function graphCost(graph: Graph, device: Device | Accelerator, bits
   });
   const sum = (of: (layer: (typeof layers)[number]) => number | null) =>
     layers.reduce<number | null>((total, layer) => (total === null || of(layer) === null ? null : total + of(layer)!), 0);
-  return { device: name, kind, latencyMs: overheadMs + sum((l) => l.latencyMs)!, energyMj: sum((l) => l.energyMj), layers };
+  return {
+    device: name,
+    kind,
+    batch: device.batch ?? 1,
+    latencyMs: overheadMs + sum((l) => l.latencyMs)!,
+    energyMj: sum((l) => l.energyMj),
+    layers,
+  };
 }

@@ -43,6 +43,8 @@ export interface LayerCost {
 export interface Accelerator extends Device {
   readonly kind: "simulated";
   readonly precisions: PrecisionChoices;
+  /** Images that its latency is of, together (default 1). */
+  readonly batch?: number;
   /** @throws AppError CONFIG for bits outside `precisions` */
   layerCost(layer: LayerGeometry, precision: Precision): LayerCost;
   /** Sum over the graph's layers with 8-bit weights and activations, mJ; `null` where `layerCost` has no energy. */

@@ -14,6 +14,8 @@ import {
 export interface Simulation {
   readonly name: string;
   readonly precisions: PrecisionChoices;
+  /** Images that are computed together (default 1). */
+  readonly batch?: number;
   /** A pure function; asked once per geometry and bits, and only for bits among `precisions`. */
   readonly simulate: (layer: LayerGeometry, precision: Precision) => LayerCost;
 }
@@ -41,7 +43,7 @@ function keyOf(layer: LayerGeometry, { weightBits, activationBits }: Precision):
 }
 
 /** An accelerator that simulates every layer once. Layers run one after the other; what is not a layer costs nothing. */
-export function createSimulated({ name, precisions, simulate }: Simulation): Accelerator {
+export function createSimulated({ name, precisions, batch = 1, simulate }: Simulation): Accelerator {
   const costs = new Map<string, LayerCost>();
   const layerCost = (layer: LayerGeometry, precision: Precision): LayerCost => {
     const key = keyOf(layer, precision);
@@ -58,6 +60,7 @@ export function createSimulated({ name, precisions, simulate }: Simulation): Acc
     kind: "simulated",
     overheadMs: 0,
     precisions,
+    batch,
     layerCost,
     latencyMs: async (graph) => costsOf(graph).reduce((sum, { latencyMs }) => sum + latencyMs, 0),
     energyMj: async (graph) =>

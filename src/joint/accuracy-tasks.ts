@@ -51,11 +51,18 @@ export function quantizedSubnet({ space, shared, images, seed }: AccuracyTask, c
   return net;
 }
 
-/** Validation accuracy of the sub-net at its bits after a short training, 0…1. */
-export function quantizedAccuracy(task: AccuracyTask, genome: Genome): number {
+/** The same after a short training. */
+export function tunedSubnet(task: AccuracyTask, choice: JointChoice): QuantizedNetwork {
   const { data, images, batchSize, augmentation, seed, tuneSteps, tuneLr } = task;
-  using net = quantizedSubnet(task, createGenetics(task.space).decode(genome));
+  const net = quantizedSubnet(task, choice);
   shortTune(net, { data, batchSize, augmentation, seed, steps: tuneSteps, lr: tuneLr });
   if (tuneSteps > 0) recalibrate(net.graph, net.params, images);
+  return net;
+}
+
+/** Validation accuracy of the sub-net at its bits after a short training, 0…1. */
+export function quantizedAccuracy(task: AccuracyTask, genome: Genome): number {
+  const { data } = task;
+  using net = tunedSubnet(task, createGenetics(task.space).decode(genome));
   return evaluate(net.graph, net.params, data.validation, { normalisation: data.normalisation }).accuracy;
 }

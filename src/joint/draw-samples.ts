@@ -7,10 +7,10 @@ import type { GenomeCost } from "./costs.ts";
 const BINS = 10;
 const DRAWS_PER_SAMPLE = 10;
 
-/** Half of the genes drawn evenly, the others near one point between all options smallest and all largest. */
+/** Some genes drawn evenly, now few, now many, the others near one point between all options smallest and all largest. */
 function tilted(options: Uint8Array, rng: Rng): Genome {
-  const tilt = rng.uniform();
-  return options.map((count) => (rng.uniform() < 0.5 ? rng.int(count) : Math.floor(tilt * count)));
+  const [tilt, even] = [rng.uniform(), rng.uniform()];
+  return options.map((count) => (rng.uniform() < even ? rng.int(count) : Math.floor(tilt * count)));
 }
 
 /** `count` different genomes from bins of equal width in the logarithm of their cost, as evenly as the draws allow. */

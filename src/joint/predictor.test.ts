@@ -6,6 +6,7 @@ import { createRng } from "../util/rng.ts";
 import { tinySpace as space } from "./fixtures.ts";
 import { type AccuracySample, openPredictor, trainPredictor } from "./predictor.ts";
 import { kendallTau, pairwiseAccuracy } from "./ranking.ts";
+import { splitByArchitecture } from "./split-samples.ts";
 
 const genetics = createGenetics(space);
 
@@ -35,6 +36,27 @@ function heldOut(state: ReturnType<typeof trainPredictor>, countsBits: boolean):
     test.map(({ accuracy }) => accuracy),
   );
 }
+
+test("samples are set aside with all others of their architecture", () => {
+  const rng = createRng(3);
+  const whole = draw(10, 4, true);
+  const siblings = Array.from({ length: 12 }, () => {
+    const { genome } = whole[0]!;
+    return { genome: genetics.mutate(genome, 0, rng), accuracy: 0.5 };
+  });
+  const keyOf = ({ genome }: AccuracySample) => JSON.stringify(genetics.decode(genome).subnet);
+  for (const samples of [
+    [...siblings, ...whole],
+    [...whole.toReversed(), ...siblings],
+  ]) {
+    const { aside, rest } = splitByArchitecture(space, samples, 0.2);
+    expect([...aside, ...rest]).toHaveLength(samples.length);
+    expect(aside.length).toBeGreaterThanOrEqual(4);
+    const kept = new Set(rest.map(keyOf));
+    expect(aside.filter((sample) => kept.has(keyOf(sample)))).toEqual([]);
+  }
+  expect(splitByArchitecture(space, siblings, 0.2)).toEqual({ aside: [], rest: siblings });
+});
 
 describe("a predictor", () => {
   const float = trainPredictor({ space, samples: draw(300, 1, false), seesBits: false, seed: 0 });

@@ -10,6 +10,7 @@ import { createAdam } from "../train/optimizers.ts";
 import { createRng } from "../util/rng.ts";
 import { mean } from "../util/statistics.ts";
 import { createPredictorParameters, type EncodedBatch, predictorForward } from "./predictor-network.ts";
+import { splitByArchitecture } from "./split-samples.ts";
 
 /** An accuracy that was measured, 0…1. */
 export interface AccuracySample {
@@ -110,13 +111,15 @@ export function trainPredictor({ space, samples, seesBits, from, seed, epochs = 
       from.weights,
       [...params.specs.keys()].filter((name) => from.weights.has(name)),
     );
+  // bits that nothing is known of add nothing: training starts with what the other predictor says
+  if (from && seesBits && !from.seesBits) valuesOf(params.get("bits.weight")).fill(0);
   const accuracies = samples.map(({ accuracy }) => accuracy);
   const average = mean(accuracies);
   const deviation = Math.sqrt(mean(accuracies.map((a) => (a - average) ** 2))) || 1;
   const scale = { seesBits, mean: average, deviation };
   const shuffled = rng.fork("split").shuffle([...samples]);
-  const heldOut = shuffled.slice(0, Math.max(1, Math.round(HELD_OUT * samples.length)));
-  const train = samples.length > 1 ? shuffled.slice(heldOut.length) : shuffled;
+  const { aside, rest: train } = splitByArchitecture(space, shuffled, HELD_OUT);
+  const heldOut = aside.length > 0 ? aside : train;
   const optimizer = createAdam(params, {});
   const errorOfHeldOut = () =>
     squaredError(

@@ -1,4 +1,5 @@
 /** @file The joint search: architecture, widths and bits at once, scored by a predictor. Paper: Wang et al. 2020 (APQ), arXiv:2006.08509, section 3.3. */
+import { AppError } from "../errors.ts";
 import { type EvolveOptions, evolve, randomSearch, type Scored } from "../search/evolve.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import { createGenetics, type Genome } from "../space/genome.ts";
@@ -61,7 +62,20 @@ function problemOf({ space, predictor, limits, fixedBits, onScored, ...rest }: J
 }
 
 /** The best genomes within the limits, best first. @throws AppError INFEASIBLE when none was found */
-export const searchJointly = (options: JointSearchOptions): Promise<readonly Scored<Genome>[]> => evolve(problemOf(options));
+export async function searchJointly(options: JointSearchOptions): Promise<readonly Scored<Genome>[]> {
+  try {
+    return await evolve(problemOf(options));
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === "INFEASIBLE")) throw error;
+    const { space, limits, fixedBits } = options;
+    const bits = fixedBits === undefined ? "" : ` with ${space.bits[fixedBits]} bits`;
+    const kinds = limits.map(({ kind }) => kind).join(", ");
+    throw new AppError(
+      "INFEASIBLE",
+      `joint: a sub-net${bits} must meet all limits at once (${kinds}), got none in many draws — raise one of them`,
+    );
+  }
+}
 
 /** The best of as many random genomes as an evolution would score. @throws AppError INFEASIBLE */
 export function searchAtRandom(options: JointSearchOptions): Promise<readonly Scored<Genome>[]> {

@@ -1,13 +1,14 @@
 /** @file A trained model made smaller: channels by AMC, then bits by HAQ, each as far as the limits ask for. */
 import { AppError } from "../errors.ts";
 import { isCpu } from "../hardware/kinds.ts";
+import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { CALIBRATION_BATCHES, calibrationImages, trainable } from "../run/compression-steps.ts";
 import { type OpenedModel, openModel } from "../run/model-file.ts";
 import type { PruneLimitOptions } from "../run/prune-limits.ts";
 import { runPrune } from "../run/prune-run.ts";
 import { runQuantize } from "../run/quantize-run.ts";
 import type { StageName } from "../run/stage-names.ts";
-import { DEFAULT_SEARCH, leastSearchMs, type Pace, planSearch, requireTime, type SearchEffort, SHORT_TUNE_STEPS } from "./effort.ts";
+import { DEFAULT_SEARCH, leastSearchMs, type Pace, planSearch, requireTime, type SearchEffort } from "./effort.ts";
 import { type CostLimit, isAlwaysInBits } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import { BITS, describeReach, LOWEST_DENSITY, pruningTargets, quantizationFor, type ReachedLimit, reachOf, requireReach } from "./reach.ts";
@@ -124,7 +125,7 @@ function quantizeStage(opened: OpenedModel, share: number, plan: Plan, settings:
       bits: BITS,
       scheme,
       calibration: "mse",
-      shortTune: { steps: SHORT_TUNE_STEPS, lr: 0.002 },
+      shortTune: SHORT_TUNE,
     });
     return { stage: "quantized", card, constraints, originalTest: original.test, isCancelled };
   });

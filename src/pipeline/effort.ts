@@ -1,5 +1,6 @@
 /** @file How much each stage does: epochs, episodes and samples, by default or planned into a given time. */
 import { AppError } from "../errors.ts";
+import { SHORT_TUNE } from "../quantize/short-tune.ts";
 
 /** Of one network at one batch size, on this machine. */
 export interface Pace {
@@ -41,8 +42,6 @@ const PLANNED_TUNE_STEPS = 10;
 export const DEFAULT_ARCHITECTURE: ArchitectureEffort = { warmupEpochs: 4, searchEpochs: 12, epochs: 24 };
 /** Training of a sub-net that the joint search found. */
 export const DEFAULT_TUNE_EPOCHS = 12;
-/** Batches that a policy of bits is trained on before it is judged. */
-export const SHORT_TUNE_STEPS = 20;
 
 // Factors on a plain training step or evaluation, as measured on CIFAR-10 with ResNet-20 and MobileNet blocks.
 const WITH_TEACHER = 1.35;
@@ -78,7 +77,7 @@ function searchCosts(stage: SearchStage, { stepMs, imageMs }: Pace, images: Imag
   const evaluationMs = imageMs * images.validation * PRUNED_EVALUATION;
   const step = stage === "pruned" ? stepMs : WITH_BITS * stepMs;
   return {
-    episodeMs: stage === "pruned" ? evaluationMs : evaluationMs + SHORT_TUNE_STEPS * step,
+    episodeMs: stage === "pruned" ? evaluationMs : evaluationMs + SHORT_TUNE.steps * step,
     epochMs: images.stepsPerEpoch * (step + (WITH_TEACHER - 1) * stepMs) + imageMs * images.validation,
   };
 }

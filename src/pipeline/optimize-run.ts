@@ -73,6 +73,9 @@ export interface OptimizeRunResult {
   readonly isCancelled: boolean;
 }
 
+/** Whether a stage decides by episodes, and can train rules of thumb beside. */
+const isByEpisodes = (name: StageName): boolean => name === "pruned" || name === "quantized" || name === "pruned-alone";
+
 /** Settings that may differ when a run is gone on with. */
 const MAY_DIFFER = ["time"] as const;
 
@@ -114,6 +117,9 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   const constraints = constraintsOf(route, card, limits.accuracyDrop, device);
   const kept = keepOutcome(folder, last ? stages.dirOf(last.stage) : dir, card, constraints);
   const names = stages.begun();
+  const unused = [...(options.episodes === undefined ? [] : ["episodes"]), ...(options.baselines ? ["baselines"] : [])];
+  if (unused.length > 0 && !names.some(isByEpisodes))
+    settings.onNote(`${unused.join(" and ")}: only pruning and quantisation have them, and these limits needed neither`);
   folder.writeJson(STAGES_FILE, { stages: names, isCancelled });
   folder.log({ type: "done", accuracy: kept.accuracy, constraints });
   writeFileAtomic(folder.path("report.html"), reportHtml(readRunData(dir)));

@@ -43,16 +43,9 @@ export function quantizationFor(costs: readonly Pick<CostLimit, "kind">[], devic
   return { kinds, device: own, scheme: isSizeAlone ? "kmeans" : "linear" } as const;
 }
 
-/** Step of channels by which a device charges; 1 where that would have to be measured for nothing, or where a table does not tell. */
-async function stepOf(costs: readonly CostLimit[], device: PruneDevice): Promise<number> {
-  if (!isAccelerator(device) && !costs.some(({ kind }) => kind === "latency")) return 1;
-  try {
-    return await channelStep(device);
-  } catch (error) {
-    if (error instanceof AppError && error.code === "CONFIG") return 1;
-    throw error;
-  }
-}
+/** Step of channels by which a device charges; 1 where that would have to be measured for nothing. */
+const stepOf = async (costs: readonly CostLimit[], device: PruneDevice): Promise<number> =>
+  isAccelerator(device) || costs.some(({ kind }) => kind === "latency") ? channelStep(device) : 1;
 
 export interface ReachOptions {
   /** Up to its logits, with batch normalisation. */

@@ -54,6 +54,14 @@ function patches(
   return { rows: n * positions, data };
 }
 
+/** Takes the mean of every column away. */
+function centre(x: Float32Array, rows: number): void {
+  const size = x.length / rows;
+  const means = new Float64Array(size);
+  for (let i = 0; i < x.length; i++) means[i % size]! += x[i]! / rows;
+  for (let i = 0; i < x.length; i++) x[i]! -= means[i % size]!;
+}
+
 /** gram += XᵀX, by the engine's matrix product. */
 function addGram(gram: Float64Array, x: Float32Array, rows: number): void {
   using _scope = createScope();
@@ -88,10 +96,14 @@ export function isReconstructible(node: LayerNode, channels: number): boolean {
   return groups === 1 && !isDepthwise(node, channels) && channels * kernel[0] * kernel[1] <= MOST_COLUMNS;
 }
 
-/** Gram matrices of every layer that can be reconstructed, by name. */
+/**
+ * Gram matrices of every layer that can be reconstructed, by name. Before batch normalisation, whose statistics are renewed, what a layer
+ * loses in the mean does not matter: those are of inputs less their mean in the batch.
+ */
 export function collectGrams({ graph, params, images, rng, positions = 10 }: CalibrationOptions): Map<string, Gram> {
   const grams = new Map<string, Float64Array>();
   const producers = new Map(graph.nodes.map((node) => [node.name, node]));
+  const isNormalised = new Set(graph.nodes.filter(({ op }) => op === "batchNorm").map(({ inputs }) => inputs[0]!));
   const size = graph.input.shape.reduce((product, n) => product * n, 1);
   for (const batch of images) {
     using _scope = createScope();
@@ -105,6 +117,7 @@ export function collectGrams({ graph, params, images, rng, positions = 10 }: Cal
       const width = sampled.data.length / sampled.rows;
       const gram = grams.get(node.name) ?? new Float64Array(width * width);
       grams.set(node.name, gram);
+      if (isNormalised.has(node.name)) centre(sampled.data, sampled.rows);
       addGram(gram, sampled.data, sampled.rows);
     };
     run(graph, params, fromArray([batch.length / size, ...graph.input.shape], batch), { tape: null, mode: "eval", onInputs });

@@ -7,6 +7,7 @@ import { type CostOf, type LayerShape, layerMacs, layerShapes, sumOverLayers } f
 import { type Coupling, traceChannels } from "./coupling.ts";
 import { layerFeatures } from "./features.ts";
 import { type ChannelGroup, channelGroups } from "./groups.ts";
+import { actionsWithin } from "./scaled.ts";
 
 /** What can be decided about a graph. */
 export interface Prunable {
@@ -42,6 +43,9 @@ export interface EnvironmentOptions {
  * The state of group t: (t, n, c, h, w, stride, k, MACs[t], reduced, rest, a[t−1]) of the first layer that reads its channels; n
  * and c are that layer's output and input channels, `reduced` the share of all MACs that earlier decisions removed, `rest` that of
  * later layers, a[t−1] the share that the group before kept. Paper: He et al. 2018 (AMC), section 3.1, eq. 1.
+ *
+ * Deviation with strict rounding: the paper's bound cuts later actions to what earlier ones left of the budget, and leaves unused what
+ * the actions do not ask for. It decides the states here; what is kept are all actions scaled by one factor to the whole budget.
  */
 export function createEnvironment({ prunable, cost, budget, rounding }: EnvironmentOptions): Environment {
   const { groups, layers } = prunable;
@@ -54,6 +58,7 @@ export function createEnvironment({ prunable, cost, budget, rounding }: Environm
   const rest = first.map(
     (layer) => layers.slice(order.get(layer.node.name)! + 1).reduce((sum, l) => sum + layerMacs(l, l.input[0]!, l.output[0]!), 0) / total,
   );
+  const isScaled = rounding.isStrict && Number.isFinite(budget);
   return {
     stateSize: 11,
     play: (choose) => {
@@ -69,7 +74,15 @@ export function createEnvironment({ prunable, cost, budget, rounding }: Environm
         previous = kept[t] / size;
         steps.push({ state, action, taken: previous });
       }
-      return { decisions: kept, steps };
+      const whole = { sizes, cost, budget, rounding };
+      const scaled = isScaled
+        ? actionsWithin(
+            steps.map(({ action }) => action),
+            whole,
+          )
+        : null;
+      if (!scaled) return { decisions: kept, steps };
+      return { decisions: scaled, steps: steps.map((step, t) => ({ ...step, taken: scaled[t]! / sizes[t]! })) };
     },
   };
 }

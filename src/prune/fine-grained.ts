@@ -4,6 +4,7 @@ import type { EpisodeStep } from "../rl/ddpg.ts";
 import type { Environment } from "../rl/policy-search.ts";
 import type { Prunable } from "./environment.ts";
 import { layerFeatures } from "./features.ts";
+import { actionsWithin } from "./scaled.ts";
 
 /** A weight tensor that is pruned: of a convolution or linear layer. */
 export interface SparseLayer {
@@ -53,12 +54,16 @@ export function boundedSparsity(
   return Math.min(1, Math.max(Math.min(action, most), duty / sizes[k]!));
 }
 
-/** Decides the sparsity of every layer; `kept` are weights that stay. An action is the share that a layer keeps, as with channels. */
+/**
+ * Decides the sparsity of every layer; `kept` are weights that stay. An action is the share that a layer keeps; as with channels, the
+ * published bound decides the states, and all actions are scaled to the density together.
+ */
 export function createSparseEnvironment({ prunable, layers, density, mostRemoved }: SparseEnvironmentOptions): Environment {
   const sizes = layers.map(({ size }) => size);
   const total = sizes.reduce((sum, n) => sum + n, 0);
   const shapes = layers.map(({ name }) => prunable.layers.find(({ node }) => node.name === name)!);
   const sizeOf = new Map(shapes.map((shape, i) => [shape, sizes[i]!]));
+  const rounding = { step: 1, lowest: 1 - mostRemoved, isStrict: true };
   const fixed = layerFeatures(shapes, (shape) => sizeOf.get(shape)!);
   return {
     stateSize: 11,
@@ -77,7 +82,12 @@ export function createSparseEnvironment({ prunable, layers, density, mostRemoved
         previous = kept[k]! / size;
         steps.push({ state, action, taken: previous });
       }
-      return { decisions: kept, steps };
+      const scaled = actionsWithin(
+        steps.map(({ action }) => action),
+        { sizes, cost: (policy) => Array.from(policy).reduce((sum, n) => sum + n, 0), budget: density * total, rounding },
+      );
+      if (!scaled) return { decisions: kept, steps };
+      return { decisions: scaled, steps: steps.map((step, k) => ({ ...step, taken: scaled[k]! / sizes[k]! })) };
     },
   };
 }

@@ -1,4 +1,5 @@
 /** @file Latency of a pruned network from operators measured at a grid of widths. */
+import { AppError } from "../errors.ts";
 import { createBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/types.ts";
 import type { Device } from "../hardware/device.ts";
@@ -81,7 +82,7 @@ const STAIR = 0.93;
 
 /**
  * The largest step of channels that a device charges for as a whole: a 1×1 convolution of 4·step + 1 channels costs nearly what
- * 5·step cost. 1 when there is none.
+ * 5·step cost. 1 when there is none, or when the device is a table that does not tell.
  */
 export async function channelStep(device: Preparing): Promise<number> {
   const conv = (channels: number): Graph => {
@@ -89,10 +90,14 @@ export async function channelStep(device: Preparing): Promise<number> {
     return b.build(b.conv(b.input, { name: "layer", outChannels: channels, kernel: 1, bias: true }));
   };
   const widths = (step: number) => [conv(4 * step + 1), conv(5 * step)] as const;
-  await device.prepare?.(STEPS.flatMap((step) => widths(step)));
-  for (const step of STEPS) {
-    const [above, next] = widths(step);
-    if ((await device.latencyMs(above)) >= STAIR * (await device.latencyMs(next))) return step;
+  try {
+    await device.prepare?.(STEPS.flatMap((step) => widths(step)));
+    for (const step of STEPS) {
+      const [above, next] = widths(step);
+      if ((await device.latencyMs(above)) >= STAIR * (await device.latencyMs(next))) return step;
+    }
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === "CONFIG")) throw error;
   }
   return 1;
 }

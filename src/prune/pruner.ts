@@ -43,6 +43,9 @@ interface Target {
   readonly cache: Map<string, Float32Array>;
 }
 
+/** Bytes of reconstructed weights. */
+const MOST_REMEMBERED = 1 << 29;
+
 export function createPruner({ model, prunable, params, images, rng, statisticsBatches = 2 }: PrunerOptions): Pruner {
   const { graph, coupling, groups } = prunable;
   const grams = collectGrams({ graph, params, images, rng: rng.fork("positions") });
@@ -56,6 +59,17 @@ export function createPruner({ model, prunable, params, images, rng, statisticsB
     return [{ node, atoms, gram, weight: model.weights.get(node.params.weight!)!, cache: new Map() }];
   });
   const isDirty = new Set<string>();
+  let remembered = 0;
+  /** Keeps reconstructed weights; the oldest of the layer make room when there are too many of all layers. */
+  const remember = (cache: Map<string, Float32Array>, key: string, data: Float32Array): void => {
+    for (const [oldest, { byteLength }] of cache) {
+      if (remembered + data.byteLength <= MOST_REMEMBERED) break;
+      cache.delete(oldest);
+      remembered -= byteLength;
+    }
+    cache.set(key, data);
+    remembered += data.byteLength;
+  };
 
   const weightsOf = ({ atoms, weight, gram, cache }: Target, removed: ReadonlySet<number>): Float32Array => {
     const isKept = Array.from(atoms, (atom) => !removed.has(atom));
@@ -65,7 +79,7 @@ export function createPruner({ model, prunable, params, images, rng, statisticsB
     if (!data) {
       const cell = weight.shape.slice(2).reduce((product, n) => product * n, 1);
       data = gram ? reconstruct(weight.data, gram, isKept, cell) : zeroed(weight, isKept, cell);
-      cache.set(key, data);
+      remember(cache, key, data);
     }
     return data;
   };

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createBuilder } from "../graph/builder.ts";
 import { isDepthwise, isLayer } from "../graph/layers.ts";
 import { buildNetwork } from "../graph/networks/index.ts";
+import { withOwnParams } from "../graph/own-params.ts";
 import { paramSpecs } from "../graph/params.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Graph, Model, Node, Weights } from "../graph/types.ts";
@@ -222,4 +223,25 @@ test("few channels left are spread over the slices of a split, so that something
   const smaller = removeChannels({ graph, weights }, removed, coupling);
   expect(inferShapes(smaller.graph).get("slice1")![0]).toBe(1);
   expect(compute(smaller).every(Number.isFinite)).toBe(true);
+});
+
+test("nodes that an exporter gave one constant are cut apart", () => {
+  const b = createBuilder({ name: "net", input: [3, 8, 8] });
+  let x = b.convBn(b.input, { name: "a", outChannels: 8, kernel: 3, activation: "relu" });
+  x = b.convBn(x, { name: "b", outChannels: 8, kernel: 3, activation: "relu" });
+  const whole = b.build(b.classifier(x, { classes: 4 }));
+  const isNorm = ({ op }: Node) => op === "batchNorm";
+  const shared = whole.nodes.find(isNorm)!.params.scale!;
+  const graph: Graph = {
+    ...whole,
+    nodes: whole.nodes.map((node) => (isNorm(node) ? ({ ...node, params: { ...node.params, scale: shared } } as Node) : node)),
+  };
+  using params = createParameters(paramSpecs(graph), createRng(1));
+  const own = withOwnParams({ graph, weights: exportWeights(params) });
+  expect(new Set(own.graph.nodes.filter(isNorm).map((node) => node.params.scale)).size).toBe(2);
+  const coupling = traceChannels(own.graph);
+  const groups = channelGroups(own.graph, coupling).filter(({ reason }) => reason === null);
+  const smaller = removeChannels(own, new Set(groups.flatMap(({ atoms }, g) => [...atoms.slice(g === 0 ? 3 : 6)])), coupling);
+  const widths = smaller.graph.nodes.filter(isNorm).map((node) => smaller.weights.get(node.params.scale!)!.data.length);
+  expect(widths).toEqual([3, 6]);
 });

@@ -2,6 +2,13 @@
 import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { type PrecisionLimits, uniformBits, withinBudget } from "./budget.ts";
 
+/** The same bits on both sides, as many as the choices allow, from the most on. */
+export function uniformPrecisions({ weightBits, activationBits }: PrecisionLimits["choices"]): Precision[] {
+  const isWeightsAlone = activationBits.every((bits) => bits === FLOAT_BITS);
+  const both = weightBits.filter((bits) => isWeightsAlone || activationBits.includes(bits)).toReversed();
+  return both.map((bits) => ({ weightBits: bits, activationBits: isWeightsAlone ? FLOAT_BITS : bits }));
+}
+
 /** Uniform policies within the budget than which none within it has more bits on either side. */
 export function uniformCandidates({ choices, pins, cost, budget }: PrecisionLimits): Precision[][] {
   const pairs = choices.isCoupled

@@ -50,8 +50,8 @@ export function cheapestBits({ choices, pins, cost }: Omit<PrecisionLimits, "bud
 }
 
 /**
- * Lowers bits one option at a time, from the last layer to the first, activations before weights, until the budget is met; a move
- * that would cost more is left out. Falls back on the cheapest bits.
+ * Lowers bits one option at a time, from the last layer to the first, activations before weights, until the budget is met; an option
+ * that would cost more is passed over for the next below it. Falls back on the cheapest bits.
  */
 export function lowered(bits: readonly Precision[], limits: PrecisionLimits): Precision[] {
   const { choices, pins, cost, budget } = limits;
@@ -62,16 +62,32 @@ export function lowered(bits: readonly Precision[], limits: PrecisionLimits): Pr
     for (let i = current.length - 1; i >= 0 && total > budget; i--) {
       if (pins[i]) continue;
       for (const side of sidesOf(choices)) {
-        const at = choices[side].indexOf(current[i]![side]);
-        if (at <= 0 || total <= budget) continue;
-        const move = replaced(current, i, withBits(current[i]!, side, choices[side][at - 1]!, choices));
-        const price = cost(move);
-        if (price > total) continue;
-        [current, total, isMoving] = [move, price, true];
+        if (total <= budget) continue;
+        const moves = choices[side]
+          .filter((option) => option < current[i]![side])
+          .toReversed()
+          .map((option) => replaced(current, i, withBits(current[i]!, side, option, choices)));
+        const move = moves.find((one) => cost(one) <= total);
+        if (move) [current, total, isMoving] = [move, cost(move), true];
       }
     }
   }
   return total <= budget ? current : cheapestBits(limits);
+}
+
+/** Gives back what the last step down left unused: from the first layer on, weights first, up to the bits that were asked for. */
+function givenBack(bits: readonly Precision[], asked: readonly Precision[], { choices, cost, budget }: PrecisionLimits): Precision[] {
+  let current = [...bits];
+  for (const [i, wanted] of asked.entries()) {
+    for (const side of sidesOf(choices).toReversed()) {
+      const above = choices[side].filter((option) => option > current[i]![side] && option <= wanted[side]).toReversed();
+      const affordable = above
+        .map((option) => replaced(current, i, withBits(current[i]!, side, option, choices)))
+        .find((move) => cost(move) <= budget);
+      if (affordable) current = affordable;
+    }
+  }
+  return current;
 }
 
 /** Raises what costs nothing: on hardware whose cost goes in steps, some bits are free. */
@@ -91,6 +107,6 @@ export function raisedForFree(bits: readonly Precision[], { choices, pins, cost 
   return current;
 }
 
-/** Bits within the budget, none of which could be had higher for nothing. */
+/** Bits within the budget, none of which could be had higher for nothing, or as asked for within it. */
 export const withinBudget = (bits: readonly Precision[], limits: PrecisionLimits): Precision[] =>
-  raisedForFree(lowered(bits, limits), limits);
+  raisedForFree(givenBack(lowered(bits, limits), bits, limits), limits);

@@ -13,6 +13,11 @@ export const fromDecisions = (decisions: readonly number[]): Precision[] =>
 
 type Side = "weightBits" | "activationBits";
 
+export interface PrecisionEnvironment extends Environment {
+  /** The actions of an episode that decides these bits. */
+  actionsOf(bits: readonly Precision[]): number[];
+}
+
 export interface PrecisionEnvironmentOptions extends PrecisionLimits {
   readonly layers: readonly QuantizableLayer[];
 }
@@ -35,12 +40,15 @@ function layerFeatures(layers: readonly QuantizableLayer[]): number[][] {
  * Paper: Wang et al. 2019 (HAQ), arXiv:1811.08886, section 3.2. Deviations: the flag is set by what is decided (the published code
  * inverts it after the first step); pinned layers are pinned always; bits that cost nothing are given back after the budget is met.
  */
-export function createPrecisionEnvironment({ layers, ...limits }: PrecisionEnvironmentOptions): Environment {
+export function createPrecisionEnvironment({ layers, ...limits }: PrecisionEnvironmentOptions): PrecisionEnvironment {
   const { choices, pins } = limits;
   const features = layerFeatures(layers);
   const most = { weightBits: choices.weightBits.at(-1)!, activationBits: choices.activationBits.at(-1)! };
+  const sides: readonly Side[] = choices.isCoupled ? ["weightBits"] : ["weightBits", "activationBits"];
+  const decided = sides.filter((side) => choices[side].length > 1);
   return {
     stateSize: 10,
+    actionsOf: (bits) => bits.flatMap((precision, k) => (pins[k] ? [] : decided.map((side) => actionOf(choices[side], precision[side])))),
     play: (choose) => {
       const asked: { state: readonly number[]; action: number; layer: number; side: Side }[] = [];
       let previous = 1;

@@ -6,7 +6,7 @@ import { buildNetwork } from "../graph/networks/index.ts";
 import type { Precision, PrecisionChoices } from "../hardware/precision.ts";
 import { searchPolicy } from "../rl/policy-search.ts";
 import { createRng } from "../util/rng.ts";
-import { greedyBits, uniformCandidates } from "./baselines.ts";
+import { greedyBits, uniformCandidates, uniformPrecisions } from "./baselines.ts";
 import { cheapestBits, optionOf, type PrecisionLimits, uniformBits, withinBudget } from "./budget.ts";
 import { createPrecisionEnvironment, fromDecisions } from "./environment.ts";
 import { bitOps, type PolicyCost, quantizableLayers, weightBytes } from "./layers.ts";
@@ -107,6 +107,36 @@ test("uniform candidates are those within the budget that no other beats", () =>
   expect(candidates).toContainEqual({ weightBits: 4, activationBits: 4 });
   expect(candidates).toContainEqual({ weightBits: 8, activationBits: 2 });
   for (const { weightBits, activationBits } of candidates) expect(weightBits * activationBits).toBeLessThanOrEqual(16);
+});
+
+test("the same bits on both sides are told for every number of bits that the choices have", () => {
+  expect(uniformPrecisions(choices).map(({ weightBits }) => weightBits)).toEqual([8, 7, 6, 5, 4, 3, 2]);
+  expect(uniformPrecisions(choices).every(({ weightBits, activationBits }) => weightBits === activationBits)).toBe(true);
+  const weightsAlone = { weightBits: [1, 2], activationBits: [32], isCoupled: false };
+  expect(uniformPrecisions(weightsAlone)).toEqual([
+    { weightBits: 2, activationBits: 32 },
+    { weightBits: 1, activationBits: 32 },
+  ]);
+});
+
+test("an episode with the actions of some bits decides them", () => {
+  const cost = bitOps(layers);
+  const limits = { choices, pins, cost, budget: cost(uniformBits(pins, pinned)) };
+  const environment = createPrecisionEnvironment({ layers, ...limits });
+  const bits = pins.map((pin, i) => pin ?? { weightBits: 2 + (i % 7), activationBits: 8 - (i % 7) });
+  const actions = environment.actionsOf(bits);
+  expect(actions).toHaveLength(2 * (layers.length - 2));
+  let t = 0;
+  expect(fromDecisions(environment.play(() => actions[t++]!).decisions)).toEqual(bits);
+});
+
+test("what the last step down left of the budget is given back to layers that were lowered before", () => {
+  // both at 8 bits cost 48; the second goes down to 47, then the first to 42: 2 of the budget are left, the second had cost 1
+  const cost: PolicyCost = ([first, second]) => 5 * first!.weightBits + second!.weightBits;
+  const weightsAlone = { weightBits: upTo8, activationBits: [32], isCoupled: false };
+  const asked = uniformBits([null, null], { weightBits: 8, activationBits: 32 });
+  const within = withinBudget(asked, { choices: weightsAlone, pins: [null, null], cost, budget: 44 });
+  expect(within.map(({ weightBits }) => weightBits)).toEqual([7, 8]);
 });
 
 describe("on an error that adds up over layers", () => {

@@ -5,6 +5,7 @@ import type { Graph, Model, Weight } from "../graph/types.ts";
 import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { valuesOf } from "../tensor/tensor.ts";
+import type { Projection } from "../train/shadow.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 import type { ActivationSamples } from "./calibrate.ts";
 import type { QuantizableLayer } from "./layers.ts";
@@ -24,8 +25,8 @@ export interface QuantizationOptions extends QuantizeGraphOptions {
 export interface QuantizedNetwork extends Disposable {
   readonly graph: Graph;
   readonly params: ParameterStore;
-  /** By weight name. */
-  readonly quantizers: ReadonlyMap<string, WeightQuantizer>;
+  /** By weight name; training updates the float weights behind those that keep them. */
+  readonly quantizers: ReadonlyMap<string, WeightQuantizer & Projection>;
   /** The weights as they are now, as codes. */
   encoded(): QuantizedWeights;
 }
@@ -69,13 +70,12 @@ export function createQuantization({
       const quantizers = new Map(
         layers.flatMap(({ weight }, i) => {
           const { weightBits } = bits[i]!;
-          return weightBits === FLOAT_BITS ? [] : [[weight, quantizerOf(weight, weightBits)] as const];
+          if (weightBits === FLOAT_BITS) return [];
+          const [quantizer, initial] = [quantizerOf(weight, weightBits), model.weights.get(weight)!.data];
+          return [[weight, quantizer.keepsShadow ? { ...quantizer, initial } : quantizer] as const];
         }),
       );
-      for (const [name, quantizer] of quantizers) {
-        const values = valuesOf(params.get(name));
-        quantizer.project(values.slice(), values);
-      }
+      for (const [name, { project }] of quantizers) project(model.weights.get(name)!.data, valuesOf(params.get(name)));
       return {
         graph,
         params,

@@ -20,6 +20,9 @@ export interface ShortTuneOptions {
   readonly seed: number;
 }
 
+/** Unless told otherwise; HAQ trains a whole epoch at 1e-3. */
+export const SHORT_TUNE = { steps: 20, lr: 0.002 } as const;
+
 const hasOnlyNumbers = (params: ParameterStore): boolean =>
   params.trainable.every((name) => [...exportWeights(params, [name]).values()].every(({ data }) => data.every(Number.isFinite)));
 

@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { openStore } from "../run/store.ts";
 import { blocksOfLayers } from "./architecture-figure.ts";
+import { frontsOf } from "./fronts.ts";
 import { escapeHtml, pageHtml, tableHtml } from "./html.ts";
 import { reportHtml, reportSections } from "./report.ts";
 import { readRunData } from "./run-data.ts";
@@ -47,6 +48,7 @@ const episodes = Array.from({ length: 5 }, (_, i) => ({
   reward: 1,
   noise: i < 2 ? null : 0.5,
   isBest: true,
+  costs: [0.1 + 0.02 * i],
 }));
 
 /** A run folder with these files. */
@@ -82,7 +84,7 @@ describe("a report", () => {
     expect(titles(whole)).toEqual([
       "Limits",
       "The model",
-      "Accuracy and cost",
+      "Accuracy and latency",
       "Beside simpler rules",
       "Architecture",
       "Channels",
@@ -92,6 +94,30 @@ describe("a report", () => {
     ]);
     expect(titles(runFolder({ "config.json": {}, "card.json": { ...card, constraints: [], layers: [] } }))).toEqual(["The model"]);
     expect(titles(runFolder({ "config.json": {} }))).toEqual([]);
+  });
+
+  test("of several stages sets what all of them tried beside each of the run's limits", () => {
+    const tried = (name: string, ...costs: number[]) => ({
+      "card.json": { ...card, constraints: [{ ...card.constraints[0], name }] },
+      costs,
+    });
+    const dir = runFolder({
+      "config.json": {},
+      "card.json": { ...card, constraints: ["latency", "size"].map((name) => ({ ...card.constraints[0], name, limit: 0.3 })) },
+      "stages.json": { stages: ["pruned", "quantized"], isCancelled: false },
+    });
+    for (const [stage, { costs, ...files }] of Object.entries({ pruned: tried("latency", 0.5, 0.4), quantized: tried("latency", 0.3) })) {
+      cpSync(runFolder({ "config.json": {}, ...files, "policies.json": policies }), join(dir, stage), { recursive: true });
+      using store = openStore(join(dir, stage));
+      for (const [episode, cost] of costs.entries())
+        store.addEvent(new Date(0), "episode", { ...episodes[0], episode, accuracy: cost, costs: [cost] });
+    }
+    const [front, ...others] = frontsOf(readRunData(dir), (stage) => stage.toUpperCase());
+    expect(others).toEqual([]); // no stage tells sizes
+    expect(front).toMatchObject({ name: "latency", limit: 0.3, chosen: null });
+    expect(front!.tried.map(({ cost }) => cost)).toEqual([0.5, 0.4, 0.3]);
+    expect(front!.front).toHaveLength(3);
+    expect(front!.trained.map(({ name }) => name)).toEqual(["pruned: haq", "pruned: uniform", "quantized: haq", "quantized: uniform"]);
   });
 
   test("counts episodes once that a resumed run repeated", () => {

@@ -1,12 +1,12 @@
 /** @file The report of a run: what it was asked for, what it found, and how it got there. */
 import { LIMIT_KINDS, type LimitKind } from "../run/limit-kinds.ts";
-import { paretoFront } from "../search/pareto.ts";
 import { formatBytes, formatCount, formatMs, formatPercent } from "../util/units.ts";
 import { architectureFigure, blocksOfLayers } from "./architecture-figure.ts";
 import { bitsFigure } from "./bits-figure.ts";
 import { densityFigure } from "./density-figure.ts";
 import { episodesFigure } from "./episodes-figure.ts";
-import { type Candidate, frontFigure } from "./front-figure.ts";
+import { frontFigure } from "./front-figure.ts";
+import { frontsOf } from "./fronts.ts";
 import { pageHtml, type Section, tableHtml } from "./html.ts";
 import { layerCostFigure } from "./layer-cost-figure.ts";
 import { predictedFigure } from "./predicted-figure.ts";
@@ -41,62 +41,35 @@ function modelSection({ network, accuracy, latency, macs, params, fileBytes, bit
   return { title: "The model", body: tableHtml(["", ""], rows) };
 }
 
-/** In the unit of the first limit, or MACs. */
-const costOf = (policy: { readonly costs?: readonly number[] | undefined; readonly macs?: number | undefined }): number | null =>
-  policy.costs?.[0] ?? policy.macs ?? null;
-
-/** Every policy that was trained, and its place between accuracy and cost. */
+/** Every policy that was trained, with its cost in the unit of the first limit. */
 function policySections({ policies, card }: RunData): Section[] {
   if (!policies) return [];
   const { original } = policies;
-  const limit = card?.constraints[0] ?? null;
-  const unit = limit?.unit ?? "MACs";
-  const hasCost = policies.policies.some(({ costs }) => costs !== undefined);
-  const text = (value: number | null) => (value === null ? "" : hasCost ? valueIn(unit, value) : `${formatCount(value)} MACs`);
-  const rows = policies.policies.map((policy) => [
-    policy.name,
-    text(costOf(policy)),
-    ...[policy.validation, policy.test].map(formatPercent),
-    ...(policy.tuned ? [policy.tuned.validation, policy.tuned.test].map(formatPercent) : ["", ""]),
+  const unit = card?.constraints[0]?.unit ?? "MACs";
+  const rows = policies.policies.map(({ name, costs, validation, test, tuned }) => [
+    name,
+    costs?.[0] === undefined ? "" : valueIn(unit, costs[0]),
+    ...[validation, test].map(formatPercent),
+    ...(tuned ? [tuned.validation, tuned.test].map(formatPercent) : ["", ""]),
   ]);
   const whole = ["original", "", formatPercent(original.validation), formatPercent(original.test), "", ""];
   const header = ["policy", "cost", "validation", "test", "trained: validation", "test"];
   return [{ title: "Beside simpler rules", body: tableHtml(header, [whole, ...rows]) }];
 }
 
-/** Candidates with accuracy against the cost that was limited. */
-function frontSection({ policies, frontier, card, policy }: RunData): Section | null {
-  const [limit] = card?.constraints ?? [];
-  const found: Candidate[] = (policies?.policies ?? []).flatMap((one) => {
-    const cost = costOf(one);
-    return cost === null ? [] : [{ name: one.name, cost, accuracy: one.tuned?.validation ?? one.validation }];
+/** Accuracy against each cost that was limited. */
+function frontSections(data: RunData): Section[] {
+  return frontsOf(data, titleOfStage).map((front) => {
+    const { tried, trained, chosen, limit } = front;
+    const legend = [
+      ...(tried.length > 0 ? ["Grey: every policy that the search tried, on validation images before training."] : []),
+      `Line: what nothing beats in ${tried.length > 0 ? "accuracy" : "predicted accuracy"} and cost.`,
+      ...(trained.length > 0 ? ["Rings: policies that were kept, after training where there was any."] : []),
+      ...(chosen ? ["Star: what was chosen, as predicted."] : []),
+      ...(limit === null ? [] : ["Dashed: the limit."]),
+    ];
+    return { title: `Accuracy and ${front.title}`, body: frontFigure(front), caption: legend.join(" ") };
   });
-  if (frontier && limit) {
-    const chosen = { name: "chosen", cost: limit.value, accuracy: policy?.predicted ?? 0 };
-    const body = frontFigure({
-      cost: `${limit.name}, ${limit.unit}`,
-      candidates: [],
-      front: frontier.frontier,
-      limit: limit.limit,
-      chosen: policy?.predicted === undefined ? null : chosen,
-    });
-    return {
-      title: "Accuracy and cost",
-      body,
-      caption: "Line: what nothing beats in predicted accuracy and cost. Star: what was chosen. Dashed: the limit.",
-    };
-  }
-  if (found.length < 2) return null;
-  const front = paretoFront(found, ({ cost, accuracy }) => [accuracy, -cost]);
-  const isLimited = limit && policies!.policies.some(({ costs }) => costs !== undefined || limit.unit === "MACs");
-  const body = frontFigure({
-    cost: isLimited ? `${limit.name}, ${limit.unit}` : "MACs",
-    candidates: found,
-    front,
-    limit: isLimited ? limit.limit : null,
-    chosen: null,
-  });
-  return { title: "Accuracy and cost", body, caption: "Validation accuracy of every policy after training. Dashed: the limit." };
 }
 
 /** How the stages of a run are called. */
@@ -109,12 +82,14 @@ const STAGE_TITLES: Readonly<Record<string, string>> = {
   "pruned-alone": "Pruning, with floats",
 };
 
+const titleOfStage = (stage: string): string => STAGE_TITLES[stage] ?? stage;
+
 /** The sections of every stage, under its name. */
 const stageSections = ({ stages }: RunData): Section[] =>
   stages.flatMap((stage) =>
     detailSections(stage).map((section) => ({
       ...section,
-      title: `${STAGE_TITLES[stage.name] ?? stage.name}: ${section.title.toLowerCase()}`,
+      title: `${titleOfStage(stage.name)}: ${section.title.toLowerCase()}`,
     })),
   );
 
@@ -122,7 +97,7 @@ const stageSections = ({ stages }: RunData): Section[] =>
 export function reportSections(data: RunData): Section[] {
   const { card } = data;
   const head = [card && limitsSection(card), card && modelSection(card)].filter((section) => section !== null);
-  return [...head, ...(data.stages.length > 0 ? stageSections(data) : detailSections(data))];
+  return [...head, ...frontSections(data), ...(data.stages.length > 0 ? stageSections(data) : detailSections(data))];
 }
 
 /** How the model came about. */
@@ -132,7 +107,6 @@ function detailSections(data: RunData): Section[] {
   const groups = policy?.groups ?? [];
   const bits = (policy?.layers ?? []).map((layer) => ({ ...layer, isDepthwise: layer.name.includes("depthwise") }));
   const sections: (Section | null)[] = [
-    frontSection(data),
     ...policySections(data),
     blocks.length > 0
       ? {

@@ -51,7 +51,6 @@ const policies = z.object({
       validation: z.number(),
       test: z.number(),
       tuned: accuracies.nullable(),
-      macs: z.number().optional(),
       costs: z.array(z.number()).optional(),
     }),
   ),
@@ -63,7 +62,10 @@ const policy = z.looseObject({
   summary: z.string().optional(),
   predicted: z.number().optional(),
 });
-const frontier = z.object({ cost: z.string(), frontier: z.array(z.object({ accuracy: z.number(), cost: z.number() })) });
+const frontier = z.object({
+  cost: z.string(),
+  frontier: z.array(z.object({ accuracy: z.number(), cost: z.number(), costs: z.array(z.number()).optional() })),
+});
 const layerCosts = z.object({
   device: z.string(),
   unit: z.string(),
@@ -76,6 +78,8 @@ const episode = z.object({
   reward: z.number(),
   noise: z.number().nullable(),
   isBest: z.boolean(),
+  /** In the unit of each limit, in their order. */
+  costs: z.array(z.number()).optional(),
 });
 
 const stagesFile = z.object({ stages: z.array(z.string()), isCancelled: z.boolean() });

@@ -33,20 +33,30 @@ export interface EpisodeReport extends Evaluated {
   /** Deviation of the noise; null while actions are random. */
   readonly noise: number | null;
   readonly isBest: boolean;
+  /** Evaluated now; else its accuracy was known. */
+  readonly isNew: boolean;
 }
 
+/** Below this deviation an actor repeats itself. */
+const SETTLED = 0.01;
 /** Deviation of a varied action, from the first refining episode to the last. */
-const VARIATION = { first: 0.2, last: 0.04 } as const;
-/** Share of the actions that an episode varies. */
-const VARIED = 0.3;
+const VARIATION = { first: 0.35, last: 0.04 } as const;
+/** How many actions an episode varies: with few, what one gains is not lost in the others. */
+const VARIED = { fewest: 2, most: 3 } as const;
+/** Draws until a varied policy is one that was not seen before. */
+const DRAWS = 20;
 
-/** The actions of an episode with some of them varied. */
-function varied(steps: readonly EpisodeStep[], deviation: number, rng: Rng): () => number {
+const inOrder = (actions: readonly number[]): (() => number) => {
   let t = 0;
-  return () => {
-    const { taken } = steps[t++]!;
-    return rng.uniform() < VARIED ? truncatedNormal(taken, deviation, rng) : taken;
-  };
+  return () => actions[t++]!;
+};
+
+/** The actions of an episode with a few of them varied. */
+function varied(steps: readonly EpisodeStep[], deviation: number, rng: Rng): number[] {
+  const actions = steps.map(({ taken }) => taken);
+  const count = VARIED.fewest + Math.floor((VARIED.most - VARIED.fewest + 1) * rng.uniform());
+  for (const t of rng.shuffle(Int32Array.from(actions.keys())).slice(0, count)) actions[t] = truncatedNormal(actions[t]!, deviation, rng);
+  return actions;
 }
 
 export interface PolicySearchOptions {
@@ -55,9 +65,11 @@ export interface PolicySearchOptions {
   readonly episodes: number;
   readonly seed: number;
   readonly agent?: Omit<DdpgOptions, "stateSize" | "rng">;
+  /** Actions of the first episodes, such as those of rules of thumb: the search ends no worse than those it has episodes for. */
+  readonly starts?: readonly (readonly number[])[];
   /**
-   * Share of the episodes, at the end, that vary the best policy instead of asking the actor (default 0.3; 0 as published). An actor's
-   * noise fades after a hundred episodes, and what it settles on is rarely the best it met.
+   * Share of the episodes, at the end, that vary the best policy instead of asking the actor (default 0.3; 0 as published). What an actor
+   * settles on when its noise has faded is rarely the best it met; nor does it find anything new then, so that the rest vary the best too.
    */
   readonly refinement?: number;
   /** Accuracy of a policy; asked once for each. */
@@ -73,13 +85,14 @@ export interface PolicySearchOptions {
 
 export const policyKey = (decisions: readonly number[]): string => decisions.join(",");
 
-/** Searches; the best policy seen, or null when it was cancelled before the first. Same seed, same run. */
+/** Searches; the best policy seen or known, or null when it was cancelled before the first. Same seed, same run. */
 export async function searchPolicy(options: PolicySearchOptions): Promise<Evaluated | null> {
   const {
     environment,
     reward,
     episodes,
     seed,
+    starts = [],
     agent: agentOptions = {},
     refinement = 0.3,
     evaluate,
@@ -89,24 +102,43 @@ export async function searchPolicy(options: PolicySearchOptions): Promise<Evalua
     until,
   } = options;
   const accuracies = new Map(known);
+  const seen = new Set<string>();
   using agent = createDdpg({ ...agentOptions, stateSize: environment.stateSize, rng: createRng(seed).fork("agent") });
   const variation = createRng(seed).fork("variation");
-  const firstVaried = Math.max(1, Math.round((1 - refinement) * episodes));
+  const isSettled = (episode: number) => (agent.noiseOf(episode) ?? 1) < SETTLED;
+  let firstVaried = Math.max(1, Math.round((1 - refinement) * episodes));
+  while (refinement > 0 && firstVaried > 1 && isSettled(firstVaried - 1)) firstVaried--;
   let best: (Evaluated & { readonly steps: readonly EpisodeStep[] }) | null = null;
   for (let episode = 0; episode < episodes && !signal?.aborted && !(best && until?.aborted); episode++) {
-    const isVaried = best !== null && episode >= firstVaried;
+    const start = starts[episode];
+    const isVaried = !start && best !== null && episode >= firstVaried;
     const progress = (episode - firstVaried) / Math.max(1, episodes - 1 - firstVaried);
-    const noise = isVaried ? VARIATION.first + progress * (VARIATION.last - VARIATION.first) : agent.noiseOf(episode);
-    const choose = isVaried ? varied(best!.steps, noise!, variation) : (state: readonly number[]) => agent.explore(state, episode);
-    const { decisions, steps } = environment.play(choose);
+    const noise = isVaried ? VARIATION.first + progress * (VARIATION.last - VARIATION.first) : start ? null : agent.noiseOf(episode);
+    const play = (): Episode => {
+      if (start) return environment.play(inOrder(start));
+      if (isVaried) return environment.play(inOrder(varied(best!.steps, noise!, variation)));
+      return environment.play((state) => agent.explore(state, episode));
+    };
+    let played = play();
+    for (let draw = 1; isVaried && draw < DRAWS && seen.has(policyKey(played.decisions)); draw++) played = play();
+    const { decisions, steps } = played;
     const key = policyKey(decisions);
+    seen.add(key);
+    const isNew = !accuracies.has(key);
     const accuracy = accuracies.get(key) ?? (await evaluate(decisions));
     accuracies.set(key, accuracy);
     const value = reward(accuracy, decisions);
     if (!isVaried) agent.finish(steps, value, episode);
     const isBest = best === null || value > best.reward;
     if (isBest) best = { decisions, accuracy, reward: value, steps };
-    await onEpisode?.({ episode, episodes, decisions, accuracy, reward: value, noise, isBest });
+    await onEpisode?.({ episode, episodes, decisions, accuracy, reward: value, noise, isBest, isNew });
   }
-  return best && { decisions: best.decisions, accuracy: best.accuracy, reward: best.reward };
+  if (!best) return null;
+  const found: Evaluated = { decisions: best.decisions, accuracy: best.accuracy, reward: best.reward };
+  // a run that is gone on with for longer takes another way, and may not come by what it knew
+  const others = [...(known ?? [])].map(([key, accuracy]): Evaluated => {
+    const decisions = key.split(",").map(Number);
+    return { decisions, accuracy, reward: reward(accuracy, decisions) };
+  });
+  return others.reduce((a, b) => (b.reward > a.reward ? b : a), found);
 }

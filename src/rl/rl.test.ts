@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createRng } from "../util/rng.ts";
 import { type Agent, createDdpg, type DdpgOptions, type EpisodeStep } from "./ddpg.ts";
-import { type Environment, searchPolicy } from "./policy-search.ts";
+import { type Environment, type PolicySearchOptions, searchPolicy } from "./policy-search.ts";
 import { createReplay } from "./replay.ts";
 import { truncatedNormal } from "./truncated-normal.ts";
 
@@ -113,7 +113,11 @@ describe("the search for a policy", () => {
     },
   };
   const accuracy = (decisions: readonly number[]) => 1 - decisions.reduce((sum, v, t) => sum + (v - best[t]!) ** 2, 0);
-  const search = (refinement: number, seed: number) =>
+  const search = (
+    refinement: number,
+    seed: number,
+    more: Pick<PolicySearchOptions, "onEpisode" | "starts"> & { readonly episodes?: number } = {},
+  ) =>
     searchPolicy({
       environment,
       reward: (value) => value,
@@ -122,6 +126,7 @@ describe("the search for a policy", () => {
       seed,
       refinement,
       agent: { warmup: 30, hidden: 32 },
+      ...more,
     });
 
   test("ends nearer to the optimum when its last episodes vary the best policy, in as many episodes", async () => {
@@ -130,6 +135,24 @@ describe("the search for a policy", () => {
       expect(with3!.accuracy).toBeGreaterThan(without!.accuracy);
       expect(with3!.accuracy).toBe(accuracy(with3!.decisions));
     }
+  });
+
+  test("varies the best policy from when the actor's noise has faded", async () => {
+    const noiseOf = async (refinement: number) => {
+      const noise: (number | null)[] = [];
+      await search(refinement, 5, { episodes: 200, onEpisode: (event) => void noise.push(event.noise) });
+      return noise.filter((one) => one !== null);
+    };
+    expect(Math.min(...(await noiseOf(0)))).toBeLessThan(0.001);
+    expect(Math.min(...(await noiseOf(0.1)))).toBeGreaterThanOrEqual(0.01);
+  });
+
+  test("begins with the actions that it is given, and ends no worse than they do", async () => {
+    const near = best.map((share) => Math.min(0.69, share + 0.05));
+    const first: (readonly number[])[] = [];
+    const found = await search(0.3, 6, { episodes: 20, starts: [near], onEpisode: ({ decisions }) => void first.push(decisions) });
+    expect(first[0]).toEqual(near);
+    expect(found!.accuracy).toBeGreaterThanOrEqual(accuracy(near));
   });
 
   test("same seed, same run", async () => {

@@ -3,6 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { calibrationBatches } from "../data/calibration.ts";
 import type { DataSplits } from "../data/types.ts";
 import { withLogits } from "../graph/ending.ts";
+import { withOwnParams } from "../graph/own-params.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { Graph, Model } from "../graph/types.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
@@ -78,7 +79,7 @@ export function withParameters<T>({ graph, weights }: Model, work: (params: Para
 
 /** The model up to its logits, with batch normalisation to fine-tune. */
 export function trainable(model: Model, images: readonly Float32Array[]): Model {
-  const training: Model = { graph: withLogits(model.graph), weights: model.weights };
+  const training = withOwnParams({ graph: withLogits(model.graph), weights: model.weights });
   return withParameters(training, (params) => unfoldBatchNorm(training, params, images));
 }
 

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { confirmMeasured } from "./confirm.ts";
+import { describe, expect, test } from "vitest";
+import { confirmMeasured, confirmScaled } from "./confirm.ts";
 
 const candidates = [10, 9.9, 9, 8, 5];
 const counting = (measure: (x: number) => number) => {
@@ -31,4 +31,43 @@ test("takes the fastest when none is within, and measures a bounded number", asy
   expect(candidates).toContain(await confirmMeasured({ candidates, estimate: (x) => x, measure: async () => 20, limit: 10 }));
   expect(await confirmMeasured({ candidates: many, estimate: () => 0, measure, limit: 10 })).toBe(100);
   expect(seen.length).toBeLessThanOrEqual(8);
+});
+
+describe("scaling down", () => {
+  const scaled = (factor: number) => {
+    const asked: number[] = [];
+    const { seen, measure } = counting((x) => factor * x);
+    const options = {
+      first: 10,
+      within: async (aim: number) => {
+        asked.push(aim);
+        return aim < 2 ? null : aim;
+      },
+      estimate: (x: number) => x,
+      measure,
+    };
+    return { asked, seen, options };
+  };
+
+  test("takes the first when it is within the limit as measured, with room for another measurement", async () => {
+    const { asked, options } = scaled(1);
+    expect(await confirmScaled({ ...options, limit: 10.3 })).toBe(10);
+    expect(asked).toEqual([]);
+  });
+
+  test("aims lower by as much as the first missed, and is within then", async () => {
+    const { seen, options } = scaled(1.25);
+    const found = await confirmScaled({ ...options, limit: 10 });
+    expect(1.25 * found).toBeLessThanOrEqual(9.8 + 1e-9);
+    expect(found).toBeGreaterThan(7.8);
+    expect(seen).toHaveLength(2);
+  });
+
+  test("gives the fastest where nothing is left, after a bounded number of measurements", async () => {
+    const none = scaled(100);
+    expect(await confirmScaled({ ...none.options, limit: 10 })).toBe(10);
+    const { seen, measure } = counting(() => 50);
+    expect(await confirmScaled({ ...none.options, within: async () => 3, measure, limit: 10 })).toBe(10);
+    expect(seen).toHaveLength(8);
+  });
 });

@@ -1,4 +1,4 @@
-/** @file Choosing among candidates whose latency was estimated: the best one that is within the limit when measured. */
+/** @file From estimated latencies to measured ones: the best of what was found that is within the limit when measured. */
 
 export interface ConfirmOptions<T> {
   /** Best first. */
@@ -29,6 +29,30 @@ export async function confirmMeasured<T>({ candidates, estimate, measure, limit 
     if (!fastest || value < fastest.value) fastest = { candidate, value };
     allowed = (estimated * MARGIN * limit) / value;
     if (++attempts === ATTEMPTS) break;
+  }
+  return fastest!.candidate;
+}
+
+export interface ScaledConfirmOptions<T> extends Omit<ConfirmOptions<T>, "candidates"> {
+  readonly first: T;
+  /** The best that is known at an estimate of at most `aim`, in the limit's unit; null where that is too little. */
+  readonly within: (aim: number) => Promise<T | null>;
+}
+
+/**
+ * Measures the first; after a miss the estimates were too low by as much as it missed, and the best within what they must then be is
+ * measured. At most 8 are; if none is within the limit, the fastest of them.
+ */
+export async function confirmScaled<T>({ first, within, estimate, measure, limit }: ScaledConfirmOptions<T>): Promise<T> {
+  let candidate = first;
+  let fastest: { candidate: T; value: number } | null = null;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const value = await measure(candidate);
+    if (value <= MARGIN * limit) return candidate;
+    if (!fastest || value < fastest.value) fastest = { candidate, value };
+    const next = await within((estimate(candidate) * MARGIN * limit) / value);
+    if (next === null) break;
+    candidate = next;
   }
   return fastest!.candidate;
 }

@@ -3,6 +3,7 @@ import { batches } from "../data/batches.ts";
 import { subset } from "../data/image-set.ts";
 import type { DataSplits, ImageSet, Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
+import { withLogits } from "../graph/ending.ts";
 import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import type { Graph } from "../graph/types.ts";
 import { type LatencyStatistics, measureModel } from "../hardware/measure.ts";
@@ -13,6 +14,7 @@ import { exportOnnx } from "../onnx/export.ts";
 import { createSession, type OnnxSession } from "../onnx/session.ts";
 import { toArray } from "../tensor/layout.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
+import { evaluate } from "../train/evaluate.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import { type Card, type Constraint, createCard } from "./card.ts";
@@ -89,7 +91,7 @@ export async function compareOutputs(
 }
 
 /** The file's own note of its bits, which `inspect` reads. */
-const bitsOf = (precision: ReadonlyMap<string, Precision>): Record<string, string> =>
+export const bitsNote = (precision: ReadonlyMap<string, Precision>): Record<string, string> =>
   precision.size > 0
     ? { bits: JSON.stringify(Object.fromEntries([...precision].map(([name, p]) => [name, [p.weightBits, p.activationBits]]))) }
     : {};
@@ -140,7 +142,7 @@ export async function deploy({
 }: DeployOptions): Promise<Card> {
   const bytes = exportOnnx(
     { graph, weights: exportWeights(params) },
-    { metadata: { network: graph.name, data: data.name, ...bitsOf(precision) }, sparse, quantized },
+    { metadata: { network: graph.name, data: data.name, ...bitsNote(precision) }, sparse, quantized },
   );
   const path = folder.path("model.onnx");
   const session = await createSession(bytes, { threads: 2 });
@@ -163,13 +165,15 @@ export async function deploy({
   const images = testImages === undefined ? data.test : someOf(data.test, testImages);
   const test = await evaluateOnnx(session, images, data.normalisation);
   await session.close();
+  const inEngine =
+    precision.size > 0 ? { engine: evaluate(withLogits(graph), params, images, { normalisation: data.normalisation }).accuracy } : {};
   folder.writeBytes("model.onnx", bytes);
   const latency = await measureModel(path, { threads });
   const card = createCard(
     graph,
     data,
     {
-      accuracy: { test, testImages: images.count, obtained: "measured" },
+      accuracy: { test, testImages: images.count, ...inEngine, obtained: "measured" },
       latency: { ...latency, device: "cpu", threads, batch: 1, obtained: "measured" },
       constraints: constraints({ latency, fileBytes: bytes.length }),
       fileBytes: bytes.length,

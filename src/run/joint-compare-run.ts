@@ -1,17 +1,22 @@
 /** @file `fettle joint compare`: the same limit met by the joint search, one stage after the other, fixed bits, and random search. */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Accelerator } from "../hardware/precision.ts";
 import type { JointBudget } from "../joint/limits.ts";
 import { jointLimits } from "../joint/limits.ts";
+import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { systemClock } from "../util/clock.ts";
+import { writeFileAtomic } from "../util/files.ts";
 import type { Card } from "./card.ts";
-import { readJointDescription } from "./joint-folder.ts";
+import { PREDICTOR, readJointDescription } from "./joint-folder.ts";
 import { type JointMethod, type JointSearchRunOptions, runJointSearch } from "./joint-search-run.ts";
 import { formatCost } from "./limit-kinds.ts";
 import { openModel } from "./model-file.ts";
 import { runPrune } from "./prune-run.ts";
 import { runQuantize } from "./quantize-run.ts";
+import { claimFolder, requireSameRun } from "./resume.ts";
 
 export interface JointCompareOptions extends Omit<JointSearchRunOptions, "device" | "budgets" | "method"> {
   readonly device: Accelerator;
@@ -29,9 +34,21 @@ export interface ComparedRoute {
   readonly test: number | null;
   readonly bitOps: number | null;
   readonly fileBytes: number | null;
-  /** Search and training. */
+  /** Whether the limit is met; null for a route that could not. */
+  readonly isMet: boolean | null;
+  /** Of training what was found, over all stages. */
+  readonly epochs: number;
+  /** Search and training, since the route was last gone on with; that of the supernet is not in it. */
   readonly seconds: number;
 }
+export interface JointCompareResult {
+  readonly limit: number;
+  /** Those that were run to their end. */
+  readonly routes: readonly ComparedRoute[];
+  readonly isCancelled: boolean;
+}
+
+const COMPARISON = "compare.json";
 
 /**
  * What pruning and quantisation each leave of the cost before them in the sequential route: its architecture, at 8 bits, may cost the
@@ -39,87 +56,139 @@ export interface ComparedRoute {
  */
 const SHARE_OF_STAGE = 0.8;
 
-const routeOf = ({ constraints, accuracy, bitOps, fileBytes }: Card) => ({
-  cost: constraints[0]!.value,
+const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Card) => ({
+  cost: constraint!.value,
+  isMet: constraint!.isMet,
   test: accuracy.test,
   bitOps: bitOps ?? null,
   fileBytes,
 });
 
-/** Architecture, then channels, then bits. */
+/** The folder of a stage or route: gone on with where it was begun, else made ready for another run. */
+function inFolder(dir: string, resume: boolean | undefined) {
+  const isBegun = resume === true && existsSync(join(dir, "config.json"));
+  if (!isBegun) claimFolder(dir);
+  return { dir, resume: isBegun };
+}
+
+/** Architecture, then channels, then bits; together they are trained as long as any other route. */
 async function sequential(options: JointCompareOptions, limit: number): Promise<Card> {
-  const { dir, device, budget, data, recipe, episodes, onNote = () => {} } = options;
+  const { dir, device, budget, data, recipe, episodes, resume, onNote = () => {} } = options;
   const { kind } = budget;
+  const { bits } = readJointDescription(options.supernetDir).space;
   const absolute = (value: number) => ({ kind, quantity: { kind: "absolute", value } as const });
-  const folder = (stage: string) => join(dir, "sequential", stage);
+  const path = (stage: string) => join(dir, "sequential", stage);
+  const folder = (stage: string) => inFolder(path(stage), resume);
+  const third = Math.floor(recipe.epochs / 3);
+  const trained = (epochs: number) => ({ recipe: { ...recipe, epochs } });
   const first = await runJointSearch({
     ...options,
-    dir: folder("architecture"),
+    ...trained(third),
+    ...folder("architecture"),
     budgets: [absolute(limit / SHARE_OF_STAGE ** 2)],
     method: "architecture",
   });
-  const common = { data, recipe, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
-  let model = folder("architecture");
+  const common = { data, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
+  let model = path("architecture");
+  let left = recipe.epochs - third;
   const value = first.card.constraints[0]!.value;
   if (value > limit / SHARE_OF_STAGE) {
     const opened = await openModel(model);
     await runPrune({
       ...options,
       ...common,
+      ...trained(third),
+      ...folder("pruned"),
       model: opened.model,
       source: opened.path,
-      dir: folder("pruned"),
       budgets: [absolute(limit / SHARE_OF_STAGE)],
       device,
       reward: "accuracy",
       step: 8,
       lowest: 0.2,
     });
-    model = folder("pruned");
+    model = path("pruned");
+    left -= third;
   } else onNote(`sequential: the architecture costs ${formatCost(kind, value)} at 8 bits, nothing is pruned`);
   const opened = await openModel(model);
   const { card } = await runQuantize({
     ...options,
     ...common,
+    ...trained(left),
+    ...folder("quantized"),
     model: opened.model,
     source: opened.path,
-    dir: folder("quantized"),
     budgets: [absolute(limit)],
     device,
-    bits: { lowest: 2, highest: 8 },
+    bits: { lowest: Math.min(...bits), highest: Math.max(...bits) },
     scheme: "linear",
     calibration: "mse",
-    shortTune: { steps: 8, lr: 1e-3 },
+    shortTune: SHORT_TUNE,
   });
   return card;
 }
 
-/** Runs every route in a folder of its own; one that cannot meet the limit is told, not thrown. @throws AppError CONFIG, INFEASIBLE, STORE */
-export async function runJointCompare(options: JointCompareOptions): Promise<{ limit: number; routes: ComparedRoute[] }> {
-  const { supernetDir, dir, device, budget, signal, onNote = () => {}, clock = systemClock } = options;
+/** Routes that a comparison in `dir` has finished. */
+const finishedIn = (dir: string): readonly ComparedRoute[] =>
+  (JSON.parse(readFileSync(join(dir, COMPARISON), "utf8")) as JointCompareResult).routes;
+
+/** What decides every number of a comparison. */
+const settingsOf = ({ config, supernetDir }: JointCompareOptions) => ({
+  ...(config as Readonly<Record<string, unknown>>),
+  predictorSha256: createHash("sha256")
+    .update(readFileSync(join(supernetDir, PREDICTOR)))
+    .digest("hex"),
+});
+
+/** Makes `dir` ready for the routes named. @throws AppError CONFIG when another comparison is to be gone on with */
+function begin(dir: string, routes: readonly string[], options: JointCompareOptions): readonly ComparedRoute[] {
+  const settings = settingsOf(options);
+  if (options.resume) {
+    requireSameRun(dir, settings, []);
+    return finishedIn(dir);
+  }
+  // there is one when it is to be overwritten
+  if (existsSync(join(dir, COMPARISON))) for (const name of routes) rmSync(join(dir, folderOf(name)), { recursive: true, force: true });
+  const files = { "config.json": settings, [COMPARISON]: { routes: [] } };
+  for (const [name, value] of Object.entries(files)) writeFileAtomic(join(dir, name), `${JSON.stringify(value, null, 2)}\n`);
+  return [];
+}
+
+const folderOf = (route: string): string => route.replaceAll(" ", "-");
+
+/**
+ * Runs every route in a folder of its own, and keeps the table of those that are done; one that cannot meet the limit is told, not thrown.
+ * @throws AppError CONFIG, INFEASIBLE, STORE
+ */
+export async function runJointCompare(options: JointCompareOptions): Promise<JointCompareResult> {
+  const { supernetDir, dir, device, budget, recipe, resume, signal, onNote = () => {}, clock = systemClock } = options;
   const { space } = readJointDescription(supernetDir);
   const [limit] = await jointLimits(space, device, [budget]);
   const budgets = [{ kind: budget.kind, quantity: { kind: "absolute", value: limit!.limit } as const }];
   const search = (name: string, method: JointMethod) => async () =>
-    (await runJointSearch({ ...options, dir: join(dir, name), budgets, method })).card;
+    (await runJointSearch({ ...options, ...inFolder(join(dir, folderOf(name)), resume), budgets, method })).card;
   const routes: Record<string, () => Promise<Card>> = {
     joint: search("joint", "joint"),
     random: search("random", "random"),
-    ...Object.fromEntries(space.bits.filter((b) => b === 8 || b === 4).map((b) => [`${b} bits`, search(`fixed-${b}`, { fixedBits: b })])),
+    ...Object.fromEntries(space.bits.filter((b) => b === 8 || b === 4).map((b) => [`${b} bits`, search(`${b} bits`, { fixedBits: b })])),
     sequential: () => sequential(options, limit!.limit),
   };
-  const compared: ComparedRoute[] = [];
+  const compared = [...begin(dir, Object.keys(routes), options)];
   for (const [name, run] of Object.entries(routes)) {
-    if (signal?.aborted) break;
+    if (compared.some((route) => route.name === name)) continue;
     const started = clock.nowMs();
-    const seconds = () => (clock.nowMs() - started) / 1000;
+    const common = () => ({ name, epochs: recipe.epochs, seconds: (clock.nowMs() - started) / 1000 });
     try {
-      compared.push({ name, ...routeOf(await run()), seconds: seconds() });
+      const card = await run();
+      if (!signal?.aborted) compared.push({ ...common(), ...routeOf(card) });
     } catch (error) {
+      if (signal?.aborted && error instanceof AppError && error.code === "NOT_REACHED") break;
       if (!(error instanceof AppError && error.code === "INFEASIBLE")) throw error;
-      compared.push({ name, cost: null, reason: error.message, test: null, bitOps: null, fileBytes: null, seconds: seconds() });
+      compared.push({ ...common(), cost: null, isMet: null, reason: error.message, test: null, bitOps: null, fileBytes: null });
       onNote(`${name}: ${error.message}`);
     }
+    if (signal?.aborted) break;
+    writeFileAtomic(join(dir, COMPARISON), `${JSON.stringify({ kind: budget.kind, limit: limit!.limit, routes: compared }, null, 2)}\n`);
   }
-  return { limit: limit!.limit, routes: compared };
+  return { limit: limit!.limit, routes: compared, isCancelled: signal?.aborted === true };
 }

@@ -36,7 +36,12 @@ export interface JointDescription extends Omit<z.infer<typeof schema>, "space"> 
 export function readJointDescription(dir: string): JointDescription {
   const path = join(dir, DESCRIPTION);
   if (!existsSync(path) || !existsSync(join(dir, PREDICTOR)))
-    throw new AppError("CONFIG", `joint: ${dir} must hold a trained supernet, got none — train one with fettle joint train --out ${dir}`);
+    throw new AppError(
+      "CONFIG",
+      existsSync(join(dir, SUPERNET))
+        ? `joint: ${dir} must hold a supernet with its predictors, got one whose training was interrupted — go on with fettle resume ${dir}`
+        : `joint: ${dir} must hold a trained supernet, got none — train one with fettle joint train --out ${dir}`,
+    );
   const result = schema.safeParse(JSON.parse(readFileSync(path, "utf8")));
   if (!result.success) throw new AppError("CONFIG", `joint: ${path} must describe a supernet, got ${result.error.issues[0]!.message}`);
   return { ...result.data, space: parseElasticSpace(result.data.space, path) };

@@ -6,7 +6,7 @@ import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { measureTogether } from "../hardware/measure.ts";
 import type { Precision } from "../hardware/precision.ts";
-import { type AccuracyTask, quantizedSubnet } from "../joint/accuracy-tasks.ts";
+import { type AccuracyTask, floatAccuracy, quantizedAccuracy, quantizedSubnet, tunedSubnet } from "../joint/accuracy-tasks.ts";
 import { floatSpace } from "../joint/costs.ts";
 import { extract, extractCalibrated } from "../joint/extract.ts";
 import { type JointBudget, type JointDevice, jointLimits } from "../joint/limits.ts";
@@ -17,6 +17,7 @@ import { loadSupernet } from "../joint/train-supernet.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { quantizableLayers } from "../quantize/layers.ts";
 import { policyOf } from "../quantize/network.ts";
+import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import type { Scored } from "../search/evolve.ts";
 import { paretoFront } from "../search/pareto.ts";
 import { createGenetics, type Genome } from "../space/genome.ts";
@@ -32,6 +33,7 @@ import { contest, type Network } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { FLOAT_PREDICTOR, type JointDescription, PREDICTOR, readJointDescription, readPredictor, SUPERNET } from "./joint-folder.ts";
 import { constraintsOf, requireEachReachable } from "./joint-limits.ts";
+import { writeLayerCosts } from "./layer-costs.ts";
 import { nameCost } from "./limit-kinds.ts";
 import { requireSameRun } from "./resume.ts";
 
@@ -52,8 +54,19 @@ export interface JointSearchRunOptions extends FineTuneOptions {
   readonly method?: JointMethod;
   readonly population?: number;
   readonly generations?: number;
+  /** Of the best as predicted, how many are judged on validation images before one is chosen (default 8). */
+  readonly judged?: number;
   readonly threads: number;
   readonly onStart?: () => void;
+}
+
+/** What nothing beats in predicted accuracy and every cost. */
+export interface FrontierPoint {
+  readonly accuracy: number;
+  /** That of the first limit, and those of all. */
+  readonly cost: number;
+  readonly costs: readonly number[];
+  readonly summary: string;
 }
 
 export interface JointSearchResult {
@@ -63,8 +76,7 @@ export interface JointSearchResult {
   readonly predicted: number;
   readonly validation: number;
   readonly tuned: number | null;
-  /** What nothing beats in predicted accuracy and in the first limit's cost. */
-  readonly frontier: readonly { readonly accuracy: number; readonly cost: number }[];
+  readonly frontier: readonly FrontierPoint[];
   /** From the limits to the chosen sub-net, costs of the device included. */
   readonly searchSeconds: number;
   readonly isCancelled: boolean;
@@ -82,6 +94,10 @@ interface SubnetNetwork extends Network {
   readonly precision: ReadonlyMap<string, Precision>;
 }
 
+const JUDGED = 8;
+/** Training of each before that. */
+const JUDGED_AFTER = { tuneSteps: SHORT_TUNE.steps, tuneLr: SHORT_TUNE.lr } as const;
+
 /** @throws AppError CONFIG when the images are not those that the supernet was trained for */
 export function requireImagesOf({ classes, space }: JointDescription, { train }: DataSplits, dir: string): void {
   const [want, got] = [
@@ -91,7 +107,29 @@ export function requireImagesOf({ classes, space }: JointDescription, { train }:
   if (want !== got) throw new AppError("CONFIG", `joint: the images must be those of ${dir}, ${want}, got ${got}`);
 }
 
-async function chooseGenome(options: JointSearchRunOptions, search: JointSearchOptions): Promise<readonly Scored<Genome>[]> {
+/** The predictor's best in the order of their accuracy on validation images, then the others as predicted. */
+async function judgedFirst(
+  best: readonly { readonly genome: Genome }[],
+  judge: (genome: Genome) => number,
+  { judged: count = JUDGED, signal, onProgress, clock = systemClock }: JointSearchRunOptions,
+): Promise<Genome[]> {
+  const genomes = best.map(({ genome }) => genome);
+  if (count < 2) return genomes;
+  const few = genomes.slice(0, count);
+  const report = createProgress("judging the best", few.length, clock, onProgress);
+  const judged: { genome: Genome; accuracy: number }[] = [];
+  for (const genome of few) {
+    if (signal?.aborted) return genomes;
+    const accuracy = judge(genome);
+    judged.push({ genome, accuracy });
+    report(judged.length, `last ${formatPercent(accuracy)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  judged.sort((a, b) => b.accuracy - a.accuracy);
+  return [...judged.map(({ genome }) => genome), ...genomes.slice(count)];
+}
+
+function chooseGenome(options: JointSearchRunOptions, search: JointSearchOptions): Promise<readonly Scored<Genome>[]> {
   const { method = "joint" } = options;
   if (method === "random") return searchAtRandom(search);
   if (method === "joint") return searchJointly(search);
@@ -132,15 +170,13 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   });
   requireEachReachable(space, limits);
   const genetics = createGenetics(space);
-  const seen: { readonly genome: Genome; readonly accuracy: number; readonly cost: number }[] = [];
-  const { cost: firstCost } = limits[0]!;
+  const seen = new Map<string, { readonly genome: Genome; readonly accuracy: number; readonly costs: readonly number[] }>();
   const generations = options.generations ?? 500;
   const report = createProgress("searching", generations, clock, onProgress);
   using shared = loadSupernet(description.space, join(supernetDir, SUPERNET));
-  let scored: readonly Scored<Genome>[];
   {
     using predictor = openPredictor(space, readPredictor(join(supernetDir, isFloat ? FLOAT_PREDICTOR : PREDICTOR)));
-    scored = await chooseGenome(options, {
+    await chooseGenome(options, {
       space,
       predictor,
       limits,
@@ -149,38 +185,26 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
       ...(options.population === undefined ? {} : { population: options.population }),
       ...(signal ? { signal } : {}),
       onScored: (genomes, accuracies) => {
-        for (const [i, genome] of genomes.entries()) seen.push({ genome, accuracy: accuracies[i]!, cost: firstCost(genome) });
+        for (const [i, genome] of genomes.entries())
+          seen.set(genetics.key(genome), { genome, accuracy: accuracies[i]!, costs: limits.map(({ cost }) => cost(genome)) });
       },
       onGeneration: (generation, best) => report(generation, `predicted ${formatPercent(best.score)}`),
     });
   }
-  const frontier = paretoFront(seen, ({ accuracy, cost }) => [accuracy, -cost]).map(({ accuracy, cost }) => ({ accuracy, cost }));
+  if (seen.size === 0)
+    throw new AppError("NOT_REACHED", "joint: at least one generation must be completed, got none before the interruption");
+  const best = [...seen.values()].sort((a, b) => b.accuracy - a.accuracy);
+  const frontier = paretoFront(best, ({ accuracy, costs }) => [accuracy, ...costs.map((cost) => -cost)]).map(
+    ({ genome, accuracy, costs }): FrontierPoint => ({
+      accuracy,
+      cost: costs[0]!,
+      costs,
+      summary: summariseSubnet(space, genetics.decode(genome).subnet),
+    }),
+  );
   const latency = limits.find(({ kind }) => kind === "latency");
   const isMeasured = latency !== undefined && device !== null && isCpu(device);
   const fileOf = (genome: Genome) => exportOnnx(extract(space, shared, genetics.decode(genome).subnet), { batch: 1 });
-  const searched = isMeasured
-    ? await confirmMeasured({
-        candidates: [...seen].sort((a, b) => b.accuracy - a.accuracy).map(({ genome }) => genome),
-        estimate: latency.cost,
-        measure: async (genome) => (await measureTogether([fileOf(genome)], { threads }))[0]!,
-        limit: latency.limit,
-      })
-    : scored[0]!.individual;
-  const searchSeconds = (clock.nowMs() - started) / 1000;
-  using folder = openRunFolder(dir, config, clock);
-  options.onStart?.();
-  const journal = folder.journal<Choice>("choice", options.resume === true);
-  const { predicted, ...kept } = journal.entries[0] ?? {
-    genome: [...searched],
-    predicted: seen.find(({ genome }) => genome === searched)!.accuracy,
-  };
-  if (journal.entries.length === 0) journal.append({ ...kept, predicted });
-  const chosen = Uint8Array.from(kept.genome);
-  const choice = genetics.decode(chosen);
-  const summary = summariseSubnet(space, choice.subnet);
-  const costs = limits.map(({ kind, cost }) => nameCost(kind, cost(chosen))).join(", ");
-  onNote(`found ${summary}: predicted ${formatPercent(Math.min(1, predicted))}, ${costs}, in ${searchSeconds.toFixed(1)} s`);
-
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const task: AccuracyTask = {
     space,
@@ -189,10 +213,35 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     images,
     batchSize: recipe.batchSize,
     augmentation: recipe.augmentation,
-    tuneSteps: 0,
-    tuneLr: 0,
+    ...JUDGED_AFTER,
     seed: recipe.seed,
   };
+  const judge = (genome: Genome) => (isFloat ? floatAccuracy(task, genome) : quantizedAccuracy(task, genome));
+  const choose = async (): Promise<Choice> => {
+    const judged = await judgedFirst(best, judge, options);
+    const genome = isMeasured
+      ? await confirmMeasured({
+          candidates: judged,
+          estimate: latency.cost,
+          measure: async (one) => (await measureTogether([fileOf(one)], { threads }))[0]!,
+          limit: latency.limit,
+        })
+      : judged[0]!;
+    return { genome: [...genome], predicted: seen.get(genetics.key(genome))!.accuracy };
+  };
+  using folder = openRunFolder(dir, config, clock);
+  options.onStart?.();
+  const journal = folder.journal<Choice>("choice", options.resume === true);
+  const { predicted, ...kept } = journal.entries[0] ?? (await choose());
+  const searchSeconds = (clock.nowMs() - started) / 1000;
+  // an interruption leaves the best unjudged: a run that is gone on with judges them
+  if (journal.entries.length === 0 && !signal?.aborted) journal.append({ ...kept, predicted });
+  const chosen = Uint8Array.from(kept.genome);
+  const choice = genetics.decode(chosen);
+  const summary = summariseSubnet(space, choice.subnet);
+  const costs = limits.map(({ kind, cost }) => nameCost(kind, cost(chosen))).join(", ");
+  onNote(`found ${summary}: predicted ${formatPercent(Math.min(1, predicted))}, ${costs}, in ${searchSeconds.toFixed(1)} s`);
+
   const full = extractCalibrated(space, shared, largestSubnet(space), images);
   using fullParams = full.params;
   const open = (): SubnetNetwork & Disposable => {
@@ -200,7 +249,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
       const { graph, params } = extractCalibrated(space, shared, choice.subnet, images);
       return { graph, params, precision: new Map(), [Symbol.dispose]: () => params[Symbol.dispose]() };
     }
-    const net = quantizedSubnet(task, choice);
+    const net = recipe.epochs === 0 || signal?.aborted ? tunedSubnet(task, choice) : quantizedSubnet(task, choice);
     const layers = quantizableLayers(net.graph);
     return { ...net, projections: net.quantizers, precision: policyOf(layers, layerBits(space, choice, layers)) };
   };
@@ -209,7 +258,8 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     teacher: { graph: full.graph, params: fullParams },
     folder,
     open,
-    deploy: (_, { graph, params, precision, encoded }) => {
+    deploy: async (_, { graph, params, precision, encoded }) => {
+      if (device && isAccelerator(device)) await writeLayerCosts(folder, device, { graph: full.graph }, { graph, bits: precision });
       folder.writeJson("policy.json", {
         subnet: choice.subnet,
         summary,

@@ -7,6 +7,7 @@ import { drawGenomes, drawQuantizedGenomes } from "../joint/draw-samples.ts";
 import { subnetAccuracy } from "../joint/extract.ts";
 import { type AccuracySample, openPredictor, type PredictorState, type PredictorTraining, trainPredictor } from "../joint/predictor.ts";
 import { kendallTau, pairwiseAccuracy } from "../joint/ranking.ts";
+import { splitByArchitecture } from "../joint/split-samples.ts";
 import { planStages } from "../joint/stages.ts";
 import { trainSupernet } from "../joint/train-supernet.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
@@ -76,6 +77,8 @@ export interface JointTrainResult {
   readonly smallest: number | null;
   readonly float: Ranking | null;
   readonly quantized: Ranking | null;
+  /** Pairs of the same samples in order by what needs no learning of bits: by BitOps alone, and by the float predictor. */
+  readonly byRule: { readonly bitops: number; readonly float: number } | null;
   /** Of the samples with bits that the predictor has not seen, 0…1. */
   readonly predictions: readonly { readonly predicted: number; readonly measured: number }[];
   /** Of the quantisation-aware predictor by how many samples it learnt from, beginning with the float one and without. */
@@ -87,6 +90,9 @@ const HELD_OUT = 0.2;
 const FEWEST_SAMPLES = 20;
 const TRANSFER_SHARES = [0.125, 0.25, 0.5, 1] as const;
 const STATISTICS_BATCHES = 4;
+
+/** Settings that may differ when a run is gone on with: other numbers of samples of the same supernet. */
+const MAY_DIFFER = ["samples", "quantizedSamples"] as const;
 
 /** Everything that was measured, and everything that was not because the run was interrupted. */
 interface Sampling {
@@ -106,12 +112,21 @@ async function measureSamples(
 ): Promise<AccuracySample[]> {
   const { resume, signal, timeUp, onProgress, clock = systemClock } = options;
   const journal = folder.journal<{ genome: number[]; accuracy: number }>(sampleTask(name), resume === true);
+  // with another count other genomes are drawn: what was measured for the first count stays
   const samples = journal.entries
     .slice(0, genomes.length)
     .map(({ genome, accuracy }): AccuracySample => ({ genome: Uint8Array.from(genome), accuracy }));
   const report = createProgress(`measuring ${name} sub-nets`, genomes.length - samples.length, clock, onProgress);
   const known = samples.length;
-  for (const genome of genomes.slice(known)) {
+  const counts = new Map<string, number>();
+  for (const { genome } of samples) counts.set(genome.join(), (counts.get(genome.join()) ?? 0) + 1);
+  for (const genome of genomes) {
+    const before = counts.get(genome.join()) ?? 0;
+    if (before > 0) {
+      counts.set(genome.join(), before - 1);
+      continue;
+    }
+    if (samples.length === genomes.length) break;
     if (signal?.aborted || (timeUp?.aborted && samples.length >= FEWEST_SAMPLES)) break;
     const accuracy = measure(genome);
     journal.append({ genome: [...genome], accuracy });
@@ -145,8 +160,7 @@ const describeRanking = ({ heldOut, pairwiseAccuracy: share }: Ranking): string 
 
 /** Trains on most samples and tells how the others are put in order. */
 function learn(samples: readonly AccuracySample[], training: Omit<PredictorTraining, "samples">) {
-  const heldOut = samples.slice(0, Math.round(HELD_OUT * samples.length));
-  const learnt = samples.slice(heldOut.length);
+  const { aside: heldOut, rest: learnt } = splitByArchitecture(training.space, samples, HELD_OUT);
   const state = trainPredictor({ ...training, samples: learnt });
   return { state, learnt, heldOut, ranking: rankingOf(training.space, state, learnt.length, heldOut) };
 }
@@ -154,7 +168,7 @@ function learn(samples: readonly AccuracySample[], training: Omit<PredictorTrain
 /** Trains the supernet and its predictors; everything is kept in the folder. @throws AppError CONFIG, DATA, STORE, BACKEND */
 export async function runJointTrain(options: JointTrainOptions): Promise<JointTrainResult> {
   const { space, data, dir, config, seed, batchSize, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
-  if (options.resume) requireSameRun(dir, config, []);
+  if (options.resume) requireSameRun(dir, config, MAY_DIFFER);
   requireBatch(data, batchSize);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
@@ -181,6 +195,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
     smallest: null,
     float: null,
     quantized: null,
+    byRule: null,
     predictions: [],
     transfer: [],
     isCancelled: true,
@@ -227,11 +242,23 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
     return { learnt: samples.length, withTransfer: accuracyAfter(samples, float.state), without: accuracyAfter(samples, null) };
   });
   const predicted = predictionsOf(space, quantized.state, quantized.heldOut);
+  const measured = quantized.heldOut.map(({ accuracy }) => accuracy);
+  const byRule = {
+    bitops: pairwiseAccuracy(
+      quantized.heldOut.map(({ genome }) => bitops(genome)),
+      measured,
+    ),
+    float: pairwiseAccuracy(predictionsOf(space, float.state, quantized.heldOut), measured),
+  };
+  onNote(
+    `by BitOps alone ${formatPercent(byRule.bitops)} of these pairs are in order, by the float predictor ${formatPercent(byRule.float)}`,
+  );
   const result: JointTrainResult = {
     largest,
     smallest,
     float: float.ranking,
     quantized: quantized.ranking,
+    byRule,
     predictions: quantized.heldOut.map(({ accuracy }, i) => ({ predicted: predicted[i]!, measured: accuracy })),
     transfer,
     isCancelled: false,

@@ -4,12 +4,13 @@ import { buildNetwork } from "../graph/networks/index.ts";
 import type { Graph, SampleShape } from "../graph/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import { measureTogether } from "../hardware/measure.ts";
+import { untrainedFile } from "../hardware/untrained-file.ts";
 import { costOf } from "../nas/costs.ts";
 import { type Architecture, sampleArchitecture } from "../space/architecture.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph } from "../space/graphs.ts";
 import type { Rng } from "../util/rng.ts";
-import { type Costs, untrainedFile } from "./nas-run.ts";
+import type { Costs } from "./nas-run.ts";
 
 /** Relative difference within which two latencies count as equal. */
 export const LATENCY_TOLERANCE = 0.05;

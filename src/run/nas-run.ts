@@ -1,23 +1,19 @@
 /** @file From data and a budget to an exported network: feasibility, search, derivation, retraining, deployment. */
 import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
-import { paramSpecs } from "../graph/params.ts";
-import type { Graph } from "../graph/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
 import { isCpu } from "../hardware/kinds.ts";
 import { measureTogether } from "../hardware/measure.ts";
+import { measuredOverEstimated, untrainedFile } from "../hardware/untrained-file.ts";
 import { latencyTable, macsTable } from "../nas/cost-tables.ts";
 import { type CostTable, costOf, type Feasibility, feasibility } from "../nas/costs.ts";
 import { mostProbable, mostProbableWithin } from "../nas/derive.ts";
 import { type SearchOptions, type SearchReport, type SearchResult, search } from "../nas/search.ts";
-import { createParameters, exportWeights } from "../nn/parameters.ts";
-import { exportOnnx } from "../onnx/export.ts";
 import { type Architecture, sampleArchitecture } from "../space/architecture.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph } from "../space/graphs.ts";
 import { createRng } from "../util/rng.ts";
-import { median } from "../util/statistics.ts";
 import { admitting } from "../util/units.ts";
 import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
 
@@ -29,12 +25,6 @@ export interface Costs {
   readonly table: CostTable;
   /** Measured over predicted latency of whole random networks, by which the table was multiplied; 1 for counts. */
   readonly calibration: number;
-}
-
-/** A network as an ONNX file with random weights: what a latency depends on is all there. */
-export function untrainedFile(graph: Graph): Uint8Array {
-  using params = createParameters(paramSpecs(graph), createRng(0));
-  return exportOnnx({ graph, weights: exportWeights(params) }, { batch: 1 });
 }
 
 const scale = (table: CostTable, factor: number): CostTable => ({
@@ -49,11 +39,9 @@ export async function collectCosts(space: SpaceDescription, kind: BudgetKind, de
   if (!isCpu(device)) return { kind, table, calibration: 1 };
   const rng = createRng(17);
   const sample = Array.from({ length: 6 }, () => sampleArchitecture(space, rng));
-  const measured = await measureTogether(
-    sample.map((a) => untrainedFile(architectureGraph(space, a))),
-    { threads: device.threads },
-  );
-  const calibration = median(measured.map((ms, i) => ms / costOf(table, sample[i]!)));
+  const graphs = sample.map((architecture) => architectureGraph(space, architecture));
+  const estimates = sample.map((architecture) => costOf(table, architecture));
+  const calibration = await measuredOverEstimated(graphs, estimates, device.threads);
   return { kind, table: scale(table, calibration), calibration };
 }
 

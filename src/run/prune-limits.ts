@@ -96,7 +96,7 @@ export function requireReachable({ kind, cost, limit }: PruneLimit, least: reado
   const [wanted, nearest] = [formatCost(kind, limit), formatCost(kind, minimum)];
   throw new AppError(
     "INFEASIBLE",
-    `prune: ${LIMIT_KINDS[kind].title} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(minimum, LIMIT_KINDS[kind].dimension)}, or allow fewer channels with --lowest`,
+    `prune: ${LIMIT_KINDS[kind].title} must be at least ${nearest} for this network, got a limit of ${wanted} — raise it to ${admitting(minimum, LIMIT_KINDS[kind].dimension)}, or allow fewer channels with --lowest or --channel-step`,
   );
 }
 

@@ -16,6 +16,7 @@ import { channelStep } from "../prune/latency.ts";
 import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import { createPruner } from "../prune/pruner.ts";
 import { type RewardName, rewardOf } from "../prune/reward.ts";
+import { actionsWithin } from "../prune/scaled.ts";
 import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { systemClock } from "../util/clock.ts";
 import { combined } from "../util/combined-limits.ts";
@@ -24,7 +25,7 @@ import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
-import { confirmMeasured } from "./confirm.ts";
+import { confirmScaled } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
@@ -45,6 +46,8 @@ export interface PruneOptions extends CompressionOptions, PruneLimitOptions {
 export interface PolicyResult {
   readonly name: "amc" | RuleName | "random";
   readonly kept: readonly number[];
+  /** In the unit of each limit, in their order; MACs when nothing was limited. */
+  readonly costs: readonly number[];
   readonly macs: number;
   readonly params: number;
   /** 0…1, before and after fine-tuning; null when it was not tuned. */
@@ -67,6 +70,8 @@ export interface PruneResult {
 
 const RECALIBRATION_BATCHES = 8;
 const RANDOM_POLICIES = 10;
+/** Of the best policies, so many are scaled down when the file takes longer than was estimated. */
+const SCALED_DOWN = 8;
 
 /** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
@@ -93,6 +98,8 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     );
   }
   const [macs, paramsOf] = [macsCost(prunable), sumOverLayers(prunable.layers, layerParams)];
+  const costs = limits.length > 0 ? limits.map(({ cost }) => cost) : [macs];
+  const costsOf = (kept: readonly number[]) => costs.map((cost) => cost(kept));
 
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
@@ -122,27 +129,32 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const reward = rewardOf(options.reward, macs, paramsOf);
   let best: Evaluated | null = null;
   const onEpisode = async (event: EpisodeReport) => {
-    folder.log({ type: "episode", ...event });
-    if (event.isBest) {
-      best = event;
-      writePolicy(folder, prunable, event.decisions, { accuracy: event.accuracy, reward: event.reward, episode: event.episode });
+    folder.log({ type: "episode", ...event, costs: costsOf(event.decisions) });
+    if (event.isBest) best = event;
+    if (event.isBest && event.isNew) {
+      writePolicy(folder, prunable, event.decisions, { searchAccuracy: event.accuracy, reward: event.reward, episode: event.episode });
     }
     report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
     await new Promise((resolve) => setImmediate(resolve));
   };
+  const judged = (kept: readonly number[]): number => {
+    const before = known.get(policyKey(kept));
+    if (before !== undefined) return before;
+    const accuracy = score(kept);
+    journal.append({ kept, accuracy });
+    known.set(policyKey(kept), accuracy);
+    return accuracy;
+  };
+  const rules = limits.length > 0 ? RULES.map((name) => ({ name, kept: rulePolicy(name, bounds) })) : [];
   const found = await searchPolicy({
     environment: createEnvironment(bounds),
     reward,
     episodes: options.episodes,
     seed: recipe.seed,
+    starts: rules.flatMap(({ kept }) => (kept ? [kept.map((count, t) => count / sizes[t]!)] : [])),
     agent: { warmup: options.warmup, capacity: 100 * sizes.length },
     known,
-    evaluate: (kept) => {
-      const accuracy = score(kept);
-      journal.append({ kept, accuracy });
-      known.set(policyKey(kept), accuracy);
-      return accuracy;
-    },
+    evaluate: judged,
     onEpisode,
     ...(signal ? { signal } : {}),
     ...(options.searchUntil ? { until: options.searchUntil } : {}),
@@ -150,35 +162,54 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   if (!found) throw new AppError("NOT_REACHED", "prune: at least one episode must be completed, got none before the interruption");
 
   const renewal = calibrationImages(data, recipe.seed + 1, RECALIBRATION_BATCHES);
-  pruner.restore();
   const resultOf = ({ decisions: kept, ...outcome }: Outcome<PolicyResult["name"]>): PolicyResult => ({
     ...outcome,
     kept,
+    costs: costsOf(kept),
     macs: macs(kept),
     params: paramsOf(kept),
   });
-  const decisionsOf = (key: string) => key.split(",").map(Number);
+  const evaluated = (decisions: readonly number[], accuracy: number): Evaluated => ({
+    decisions,
+    accuracy,
+    reward: reward(accuracy, decisions),
+  });
+  const byReward = () =>
+    [...known].map(([key, accuracy]) => evaluated(key.split(",").map(Number), accuracy)).sort((a, b) => b.reward - a.reward);
   const latency = limits.find(({ kind }) => kind === "latency" && isOfFile(kind, options));
   const chosen = latency
-    ? await confirmMeasured({
-        candidates: [...known]
-          .map(([key, accuracy]) => ({ kept: decisionsOf(key), accuracy }))
-          .sort((a, b) => reward(b.accuracy, b.kept) - reward(a.accuracy, a.kept))
-          .map(({ kept }) => kept),
+    ? await confirmScaled({
+        first: found.decisions,
+        within: async (aim) => {
+          const tighter = limits.map((limit) => (limit === latency ? { ...limit, limit: aim } : limit));
+          const bounds = { sizes, ...combined(tighter, macs), rounding };
+          let best: Evaluated | null = null;
+          for (const { decisions } of byReward().slice(0, SCALED_DOWN)) {
+            if (signal?.aborted) return null;
+            const kept = actionsWithin(
+              decisions.map((count, t) => count / sizes[t]!),
+              bounds,
+            );
+            if (!kept) return null;
+            const one = evaluated(kept, judged(kept));
+            if (!best || one.reward > best.reward) best = one;
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          return best?.decisions ?? null;
+        },
         estimate: latency.cost,
         measure: async (kept) =>
           (await measureTogether([exportOnnx(pruner.extract(kept), { batch: 1 })], { threads: options.threads }))[0]!,
         limit: latency.limit,
       })
     : found.decisions;
-  if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { accuracy: known.get(policyKey(chosen)) });
+  if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { searchAccuracy: known.get(policyKey(chosen)) });
 
   const policies: Finalist<PolicyResult["name"]>[] = [{ name: "amc", decisions: chosen }];
   if (options.baselines && limits.length > 0 && !signal?.aborted) {
-    for (const rule of RULES) {
-      const kept = rulePolicy(rule, sizes, bounds.cost, bounds.budget, rounding);
-      if (kept) policies.push({ name: rule, decisions: kept });
-      else onNote(`${rule}: this rule cannot meet the limit`);
+    for (const { name, kept } of rules) {
+      if (kept) policies.push({ name, decisions: kept });
+      else onNote(`${name}: this rule cannot meet the limit`);
     }
     const rng = createRng(recipe.seed).fork("random policies");
     const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(bounds, rng)).map((kept) => ({ kept, accuracy: score(kept) }));
@@ -199,12 +230,12 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     },
     deploy: async ({ name, decisions: kept }, network) => {
       await writeLayerCosts(folder, options.device, { graph: model.graph }, { graph: network.graph });
-      writePolicy(folder, prunable, kept, { policy: name, accuracy: known.get(policyKey(kept)) });
+      writePolicy(folder, prunable, kept, { policy: name, searchAccuracy: known.get(policyKey(kept)) });
       return deployPruned(options, { ...network, folder, limits, kept });
     },
     onOutcome: (all) => folder.writeJson("policies.json", { original, policies: all.map(resultOf) }),
   });
-  const files = [exportOnnx(options.model, { batch: 1 }), folder.path("model.onnx")];
+  const files = [exportOnnx(options.model), folder.path("model.onnx")];
   const [originalMs, prunedMs] = await measureTogether(files, { threads: options.threads });
   return {
     ...end,

@@ -10,11 +10,12 @@ import { exportOnnx } from "../onnx/export.ts";
 import { cheapestBits, type PrecisionLimits, uniformBits } from "../quantize/budget.ts";
 import { acceleratorEnergy, acceleratorLatency, bitOps, type PolicyCost, type QuantizableLayer, weightBytes } from "../quantize/layers.ts";
 import { measuredLatency } from "../quantize/measured-latency.ts";
-import type { Quantization } from "../quantize/network.ts";
+import { policyOf, type Quantization } from "../quantize/network.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
 import { combined } from "../util/combined-limits.ts";
 import { admitting, type Quantity } from "../util/units.ts";
 import type { Obtained } from "./card.ts";
+import { bitsNote } from "./deploy.ts";
 import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
 
 export type QuantizeBudgetKind = "latency" | "energy" | "size" | "bitops";
@@ -57,9 +58,15 @@ function choicesFor({ budgets, device, bits }: LimitOptions): PrecisionChoices {
   const { lowest, highest } = bits;
   if (isMeasured(device)) return { weightBits: [8, FLOAT_BITS], activationBits: [8, FLOAT_BITS], isCoupled: true };
   const within = ALL_BITS.filter((b) => b >= lowest && b <= highest);
-  if (device) return choicesWithin(device.precisions, lowest, highest, device.name);
-  if (isSizeAlone(budgets)) return { weightBits: within, activationBits: [FLOAT_BITS], isCoupled: false };
-  return { weightBits: within.filter((b) => b > 1), activationBits: within.filter((b) => b > 1), isCoupled: false };
+  if (!device && isSizeAlone(budgets)) return { weightBits: within, activationBits: [FLOAT_BITS], isCoupled: false };
+  const choices = device
+    ? choicesWithin(device.precisions, lowest, highest, device.name)
+    : { weightBits: within.filter((b) => b > 1), activationBits: within, isCoupled: false };
+  // one bit with a sign has no value but zero
+  const activationBits = choices.activationBits.filter((b) => b > 1);
+  if (activationBits.length === 0 || choices.weightBits.length === 0)
+    throw new AppError("CONFIG", `quantize: activations must have 2 bits or more, got ${lowest} to ${highest} — raise --bits`);
+  return { ...choices, activationBits };
 }
 
 /** First and last layer stay at 8 bits, as published, except where weights alone count or the CPU decides. */
@@ -71,21 +78,34 @@ function pinsFor(layers: readonly QuantizableLayer[], { budgets, device }: Limit
 /** Names and nodes that put together the weights of one more number of bits, at most. */
 const CHAIN_BYTES = 800;
 
-/** Bytes of the file: packed weights and codebooks by bits, and what does not depend on them, taken from a file at 4 bits. */
-function fileSize(
-  layers: readonly QuantizableLayer[],
-  quantization: Quantization,
-  scheme: WeightScheme,
-  activationBits: number,
-): PolicyCost {
+/**
+ * Bytes of the file: packed weights and codebooks by bits, and what is stored beside them. That differs with how a layer is stored (as
+ * floats, as 8-bit integers to be computed with, or packed) and with the bits of its activations: every layer is charged what it has in
+ * a file whose layers are all alike.
+ */
+function fileSize(layers: readonly QuantizableLayer[], quantization: Quantization, scheme: WeightScheme): PolicyCost {
   const packed = weightBytes(layers);
-  const books: PolicyCost = (bits) => (scheme === "kmeans" ? bits.reduce((sum, { weightBits }) => sum + 4 * 2 ** weightBits, 0) : 0);
-  const sample = layers.map(() => ({ weightBits: 4, activationBits }));
-  using net = quantization.create(sample);
-  const bytes = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { quantized: net.encoded() }).length;
-  const fixed = bytes - packed(sample) - 4 * [...net.encoded().values()].reduce((sum, { codebook }) => sum + (codebook?.length ?? 0), 0);
+  const book = (weightBits: number) => (scheme === "kmeans" && weightBits < FLOAT_BITS ? 4 * 2 ** weightBits : 0);
+  const weights: PolicyCost = (bits) => packed(bits) + bits.reduce((sum, { weightBits }) => sum + book(weightBits), 0);
+  const known = new Map<string, number>();
+  const besideWeights = ({ weightBits, activationBits }: Precision): number => {
+    const one = { weightBits: weightBits < 8 ? 4 : weightBits, activationBits };
+    const key = `${one.weightBits} ${activationBits}`;
+    let bytes = known.get(key);
+    if (bytes === undefined) {
+      const bits = layers.map(() => one);
+      using net = quantization.create(bits);
+      const encoded = net.encoded();
+      const books = [...encoded.values()].reduce((sum, { codebook }) => sum + (codebook ? 4 * codebook.length : 0), 0);
+      const metadata = { network: net.graph.name, ...bitsNote(policyOf(layers, bits)) };
+      const file = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { quantized: encoded, metadata });
+      bytes = (file.length - packed(bits) - books) / layers.length;
+      known.set(key, bytes);
+    }
+    return bytes;
+  };
   const chains: PolicyCost = (bits) => CHAIN_BYTES * (new Set(bits.map(({ weightBits }) => weightBits)).size - 1);
-  return (bits) => fixed + packed(bits) + books(bits) + chains(bits);
+  return (bits) => bits.reduce((sum, one) => sum + besideWeights(one), 0) + weights(bits) + chains(bits);
 }
 
 /** What the bits of a model cost in each limit's unit, whether the limits can be met or not. @throws AppError CONFIG */
@@ -109,7 +129,7 @@ export async function quantizeCosts(
     latency: async () =>
       isMeasured(device) ? measuredLatency(layers, quantization, device.threads, options.onProgress) : onDevice(acceleratorLatency),
     energy: async () => onDevice(acceleratorEnergy),
-    size: async () => fileSize(layers, quantization, scheme, choices.activationBits.at(-1)!),
+    size: async () => fileSize(layers, quantization, scheme),
     bitops: async () => bitOps(layers),
   };
   const references = (cost: PolicyCost): Record<QuantizeBudgetKind, () => QuantizeLimit["reference"]> => {

@@ -7,10 +7,11 @@ import { paramSpecs } from "../graph/params.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import { measureTogether } from "../hardware/measure.ts";
 import { type Accelerator, FLOAT_BITS, type Precision } from "../hardware/precision.ts";
-import { createParameters, importWeights } from "../nn/parameters.ts";
+import { createParameters, exportWeights, importWeights } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
-import { greedyBits, uniformCandidates } from "../quantize/baselines.ts";
+import { greedyBits, uniformCandidates, uniformPrecisions } from "../quantize/baselines.ts";
+import { uniformBits } from "../quantize/budget.ts";
 import { createPrecisionEnvironment, fromDecisions, toDecisions } from "../quantize/environment.ts";
 import { bitOps } from "../quantize/layers.ts";
 import { policyOf, type QuantizedNetwork } from "../quantize/network.ts";
@@ -25,11 +26,12 @@ import { createRng } from "../util/rng.ts";
 import { formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
+import { confirmMeasured } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { writeLayerCosts } from "./layer-costs.ts";
-import { constraintOf, formatCost } from "./limit-kinds.ts";
+import { constraintOf, formatCost, nameCost } from "./limit-kinds.ts";
 import { prepareQuantization } from "./prepare-quantization.ts";
 import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
 import { requireSameRun } from "./resume.ts";
@@ -67,15 +69,22 @@ export interface QuantizeResult {
   /** The policy whose network is model.onnx: that of the highest validation accuracy. */
   readonly chosen: BitsResult["name"];
   readonly constraints: readonly Constraint[];
+  /** What the same bits everywhere cost, in the unit of each limit: what a limit can be set to. */
+  readonly uniform: readonly (Precision & { readonly costs: readonly number[] })[];
   /** Median latency of the float and of the quantised file on this CPU, measured in turns. */
   readonly latencyMs: { readonly original: number; readonly quantized: number };
-  /** False when model.onnx is the float network, since the quantised one (quantized.onnx) was not faster on the CPU that it was made for. */
+  /**
+   * False when model.onnx is the float network, since the quantised one (quantized.onnx) was not faster, by more than measurements
+   * scatter, on the CPU that it was made for.
+   */
   readonly isQuantizedKept: boolean;
   readonly isCancelled: boolean;
 }
 
 const STATISTICS_BATCHES = 2;
 const SENSITIVITY_IMAGES = 500;
+/** A quantised file must take at most this share of the float one's time on the CPU that it was made for. */
+const LEAST_GAIN = 0.98;
 /** Reward per share of accuracy: HAQ takes a tenth per percentage point. */
 const REWARD_FACTOR = 10;
 
@@ -126,10 +135,13 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     return net;
   };
   const tuning = { ...options.shortTune, data, batchSize: recipe.batchSize, augmentation: recipe.augmentation, seed: recipe.seed };
-  const score = (bits: readonly Precision[]): number => {
-    using net = prepare(bits);
+  const tuneShortly = (net: QuantizedNetwork): void => {
     shortTune(net, tuning);
     if (tuning.steps > 0) recalibrate(net.graph, net.params, statistics);
+  };
+  const score = (bits: readonly Precision[]): number => {
+    using net = prepare(bits);
+    tuneShortly(net);
     return accuracyOn(net.graph, net.params, data, "validation");
   };
   const journal = folder.journal<{ bits: readonly number[]; accuracy: number }>("episodes", options.resume === true);
@@ -142,23 +154,35 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     journal.append({ bits: decisions, accuracy });
     return accuracy;
   };
+  const uniform = uniformPrecisions(limits.choices).map((one) => ({ ...one, costs: costsOf(uniformBits(limits.pins, one)) }));
+  for (const { weightBits, activationBits, costs } of uniform)
+    onNote(
+      `  ${nameBits({ weightBits, activationBits })} everywhere: ${costs.map((value, i) => nameCost(limits.limits[i]!.kind, value)).join(", ")}`,
+    );
   const report = createProgress("searching", options.episodes, clock, onProgress);
   let best: Evaluated | null = null;
   const onEpisode = async (event: EpisodeReport) => {
-    folder.log({ type: "episode", ...event });
-    if (event.isBest) {
-      best = event;
-      writePolicy(folder, layers, fromDecisions(event.decisions), limits, scheme, { accuracy: event.accuracy, episode: event.episode });
+    folder.log({ type: "episode", ...event, costs: costsOf(fromDecisions(event.decisions)) });
+    if (event.isBest) best = event;
+    if (event.isBest && event.isNew) {
+      writePolicy(folder, layers, fromDecisions(event.decisions), limits, scheme, {
+        searchAccuracy: event.accuracy,
+        episode: event.episode,
+      });
     }
     report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
     await new Promise((resolve) => setImmediate(resolve));
   };
+  const environment = createPrecisionEnvironment({ layers, ...limits });
+  const alike = uniformCandidates(limits);
   const found = await searchPolicy({
-    environment: createPrecisionEnvironment({ layers, ...limits }),
+    environment,
+    starts: alike.map(environment.actionsOf),
     reward: (accuracy) => REWARD_FACTOR * (accuracy - original.validation),
     episodes: options.episodes,
     seed: recipe.seed,
     agent: { warmup: options.warmup, capacity: 256 * layers.length, noiseDecay: 0.99 },
+    known,
     evaluate: judged,
     onEpisode,
     ...(signal ? { signal } : {}),
@@ -166,11 +190,23 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   });
   if (!found) throw new AppError("NOT_REACHED", "quantize: at least one episode must be completed, got none before the interruption");
 
-  const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions: found.decisions }];
+  const latency = limits.limits.find(({ kind, obtained }) => kind === "latency" && obtained === "measured");
+  const decisions = latency
+    ? await confirmMeasured({
+        candidates: [...known].sort(([, a], [, b]) => b - a).map(([key]) => key.split(",").map(Number)),
+        estimate: (one) => latency.cost(fromDecisions(one)),
+        measure: async (one) => {
+          using net = prepare(fromDecisions(one));
+          const file = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { batch: 1, quantized: net.encoded() });
+          return (await measureTogether([file], { threads: options.threads }))[0]!;
+        },
+        limit: latency.limit,
+      })
+    : found.decisions;
+  const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions }];
   if (options.baselines && !signal?.aborted) {
-    const uniform = uniformCandidates(limits);
-    if (uniform.length > 0) {
-      const scored = uniform.map(toDecisions).map((decisions) => ({ decisions, accuracy: judged(decisions) }));
+    if (alike.length > 0) {
+      const scored = alike.map(toDecisions).map((decisions) => ({ decisions, accuracy: judged(decisions) }));
       policies.push({ name: "uniform", decisions: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).decisions });
     } else onNote("uniform: no uniform bits are within the limit");
     policies.push({ name: "greedy", decisions: toDecisions(greedyBits(limits, sensitivities())) });
@@ -211,21 +247,25 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     folder,
     open: (decisions) => {
       const net = prepare(fromDecisions(decisions));
+      if (recipe.epochs === 0 || signal?.aborted) tuneShortly(net);
       return { ...net, projections: net.quantizers };
     },
     deploy: async ({ name, decisions }, net) => {
       const bits = fromDecisions(decisions);
       const after = { graph: net.graph, bits: policyOf(layers, bits) };
       await writeLayerCosts(folder, isMeasured(device) ? null : device, { graph: model.graph }, after);
-      writePolicy(folder, layers, bits, limits, scheme, { policy: name, accuracy: known.get(policyKey(decisions)) });
+      writePolicy(folder, layers, bits, limits, scheme, {
+        policy: name,
+        searchAccuracy: known.get(policyKey(decisions)),
+      });
       return deployQuantized(options, net, limits, policyOf(layers, bits), bits, folder);
     },
     onOutcome: (all) =>
       folder.writeJson("policies.json", { original, layers: layers.map(({ name }) => name), policies: all.map(bitsResult) }),
   });
-  const files = [exportOnnx(options.model, { batch: 1 }), folder.path("model.onnx")];
+  const files = [exportOnnx(options.model), folder.path("model.onnx")];
   const [originalMs, quantizedMs] = await measureTogether(files, { threads: options.threads });
-  const isQuantizedKept = !isMeasured(device) || quantizedMs! < originalMs!;
+  const isQuantizedKept = !isMeasured(device) || quantizedMs! <= LEAST_GAIN * originalMs!;
   let { card } = end;
   if (!isQuantizedKept) {
     folder.writeBytes("quantized.onnx", folder.readBytes("model.onnx"));
@@ -243,6 +283,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     policies: outcomes.map(bitsResult),
     chosen,
     constraints: card.constraints,
+    uniform,
     latencyMs: { original: originalMs!, quantized: quantizedMs! },
     isQuantizedKept,
     isCancelled,
@@ -250,6 +291,9 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
 }
 
 const common = ({ data, threads, recipe }: QuantizeOptions, folder: RunFolder) => ({ data, folder, threads, seed: recipe.seed });
+
+const nameBits = ({ weightBits, activationBits }: Precision): string =>
+  weightBits === FLOAT_BITS ? "float" : activationBits === FLOAT_BITS ? `${weightBits}-bit weights` : `${weightBits} bits`;
 
 type Measured = { readonly latency: { readonly p50Ms: number }; readonly fileBytes: number };
 /** Every limit with its value for these bits: of the file where it is measured. */

@@ -24,7 +24,15 @@ const AFTER_THE_SEARCH = [
 const HOW_IT_IS_CALLED = ["argv", "out"] as const;
 
 /** What a run has worked for. */
-const RESULTS = ["model.onnx", "weights.safetensors", "checkpoint.safetensors", "supernet.safetensors", "policy.json", STORE_FILE] as const;
+const RESULTS = [
+  "model.onnx",
+  "weights.safetensors",
+  "checkpoint.safetensors",
+  "supernet.safetensors",
+  "policy.json",
+  "compare.json",
+  STORE_FILE,
+] as const;
 /** Files of a run that another run in the same folder must not go on with. */
 const OF_ONE_RUN = [
   STORE_FILE,
@@ -34,6 +42,10 @@ const OF_ONE_RUN = [
   "checkpoint.safetensors",
   "checkpoints",
   "supernet.safetensors",
+  "teacher.safetensors",
+  "predictor-float.safetensors",
+  "predictor.safetensors",
+  "joint.json",
   "policies.json",
   "quantized.onnx",
   "report.html",

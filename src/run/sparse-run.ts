@@ -112,7 +112,8 @@ function masksFor(params: ParameterStore, layers: readonly SparseLayer[], kept: 
 /** Prunes in rounds; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runSparsePrune(options: SparseOptions): Promise<SparseResult> {
   const { data, source, recipe, dir, config, size, signal, onNote = () => {}, onProgress, clock = systemClock } = options;
-  if (options.resume) requireSameRun(dir, config);
+  // what later rounds were judged by depends on the training before them
+  if (options.resume) requireSameRun(dir, config, []);
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);
@@ -141,6 +142,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
   const journal = folder.journal<{ round: number; kept: readonly number[]; accuracy: number }>("episodes", options.resume === true);
   const decided: number[] = [];
   const rounds: SparseRound[] = [];
+  const perLayerOf = (kept: readonly number[]) => layers.map(({ name, size }, k) => ({ name, density: kept[k]! / size }));
   let isCancelled = false;
   for (const [i, density] of densities.entries()) {
     const before = exportWeights(params);
@@ -150,6 +152,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
       recalibrate(graph, params, images.slice(0, STATISTICS_BATCHES));
       return accuracyOn(graph, params, data, "validation");
     };
+    let best = 0;
     const report = createProgress(`searching density ${formatPercent(density)}`, options.episodes, clock, onProgress);
     const found = await searchPolicy({
       environment: createSparseEnvironment({ prunable, layers, density, mostRemoved: MOST_REMOVED }),
@@ -160,6 +163,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
       ),
       episodes: options.episodes,
       seed: recipe.seed + i,
+      starts: [layers.map(() => 1)],
       agent: { warmup: options.warmup, capacity: 100 * layers.length },
       known: new Map(journal.entries.filter(({ round }) => round === i).map(({ kept, accuracy }) => [policyKey(kept), accuracy])),
       evaluate: (kept) => {
@@ -168,7 +172,13 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
         return accuracy;
       },
       onEpisode: async (event) => {
-        report(event.episode + 1, `last ${formatPercent(event.accuracy)}`);
+        folder.log({ type: "episode", ...event, episode: i * options.episodes + event.episode });
+        if (event.isBest) best = event.accuracy;
+        if (event.isBest && event.isNew) {
+          const searched = { density, searchAccuracy: event.accuracy, perLayer: perLayerOf(event.decisions) };
+          folder.writeJson("policy.json", { rounds, searched });
+        }
+        report(event.episode + 1, `best ${formatPercent(best)}, last ${formatPercent(event.accuracy)}`);
         await new Promise((resolve) => setImmediate(resolve));
       },
       ...(signal ? { signal } : {}),
@@ -189,7 +199,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     onNote(`${name}: validation ${formatPercent(found.accuracy)} before fine-tuning, with all layers alike ${formatPercent(uniform)}`);
     if (recipe.epochs > 0 && !signal?.aborted)
       await fineTune(options, { graph, params, teacher: { graph, params: teacher }, name, decisions: decided, folder, masks });
-    const perLayer = layers.map((layer, k) => ({ name: layer.name, density: found.decisions[k]! / layer.size }));
+    const perLayer = perLayerOf(found.decisions);
     const tuned = accuracyOn(graph, params, data, "validation");
     rounds.push({ density, pruned: found.accuracy, uniform, tuned, perLayer });
     folder.writeJson("policy.json", { rounds });

@@ -5,10 +5,12 @@ import { expect, test } from "vitest";
 import { easyData, tinyNetwork } from "../../test/support.ts";
 import { paramSpecs } from "../graph/params.ts";
 import { createParameters, exportWeights, type ParameterStore } from "../nn/parameters.ts";
+import { valuesOf } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
 import { evaluate } from "./evaluate.ts";
+import { createSgd } from "./optimizers.ts";
 import { type Recipe, type RecipeOptions, trainByRecipe } from "./recipe.ts";
-import type { Projections } from "./shadow.ts";
+import { type Projection, type Projections, withProjections } from "./shadow.ts";
 
 const data = easyData();
 const graph = tinyNetwork();
@@ -86,6 +88,15 @@ test.each([
   const { reports } = await train(second, { recipe: ours, ...more, checkpointPath, resume: true });
   expect(reports.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
   expect(numbers(second)).toEqual(numbers(whole));
+});
+
+test("a full copy that is given is what updates add up in", () => {
+  using params = parameters();
+  const [[name, quarter]] = [...quarters] as [[string, Projection]];
+  const initial = valuesOf(params.get(name)).map((w) => w + 0.1);
+  const optimizer = withProjections(createSgd(params, {}), params, new Map([[name, { ...quarter, initial }]]));
+  expect(optimizer.state().get(`shadow/${name}`)).toEqual(initial);
+  expect([...valuesOf(params.get(name))]).toEqual([...initial].map((w) => Math.round(4 * w) / 4));
 });
 
 test("a teacher's soft targets change what is learnt", async () => {

@@ -6,6 +6,8 @@ import type { Optimizer } from "./optimizers.ts";
 export interface Projection {
   /** False: the reduced weights themselves are updated, and reduced again. */
   readonly keepsShadow: boolean;
+  /** The full copy to begin with (default: the parameter as it is). */
+  readonly initial?: Float32Array;
   /** Writes the reduced form of `weights`. */
   project(weights: Float32Array, into: Float32Array): void;
 }
@@ -20,7 +22,7 @@ export type Projections = ReadonlyMap<string, Projection>;
  * every step. Reduces the parameters as they are now, too. Paper: Courbariaux et al. 2015 (BinaryConnect), arXiv:1511.00363.
  */
 export function withProjections(optimizer: Optimizer, params: ParameterStore, projections: Projections): Optimizer {
-  const shadows = new Map([...projections.keys()].map((name) => [name, valuesOf(params.get(name)).slice()]));
+  const shadows = new Map([...projections].map(([name, { initial }]) => [name, (initial ?? valuesOf(params.get(name))).slice()]));
   const reduce = () => {
     for (const [name, { project, keepsShadow }] of projections) {
       const [shadow, values] = [shadows.get(name)!, valuesOf(params.get(name))];

@@ -282,7 +282,7 @@ describe("prune", () => {
     const policy = json(readFileSync(join(dir, "pruned", "policy.json"), "utf8"));
     expect(json(fettle("report", "pruned", "--json").stdout)).toEqual({
       path: "pruned/report.html",
-      sections: ["Limits", "The model", "Accuracy and cost", "Beside simpler rules", "Channels", "Cost of every layer", "The search"],
+      sections: ["Limits", "The model", "Accuracy and MACs", "Beside simpler rules", "Channels", "Cost of every layer", "The search"],
     });
     expect(fettle("compare", "base", "pruned").stdout).toMatch(
       /base +pruned\n[\s\S]*command +train +prune\n[\s\S]*limits +[\d.]+ M MACs of /,
@@ -643,10 +643,16 @@ describe("joint", () => {
     expect(status).toBe(0);
     const { limit, routes } = json(stdout);
     expect(routes.map(({ name }: { name: string }) => name)).toEqual(["joint", "random", "4 bits", "8 bits", "sequential"]);
-    for (const { cost, test } of routes) {
+    for (const { cost, isMet, test } of routes) {
       expect(cost).toBeLessThanOrEqual(limit);
+      expect(isMet).toBe(true);
       expect(test).toBeGreaterThanOrEqual(0);
     }
+    expect(json(readFileSync(join(dir, "routes", "compare.json"), "utf8"))).toEqual({ kind: "latency", limit, routes });
+    const again = fettle(...compare, "--epochs", "1", "--lr", "0.01", "--batch", "16", "--out", "routes", "--json", "--resume");
+    expect(json(again.stdout).routes).toEqual(routes); // all are done: nothing is run again, not even timed
+    const anew = fettle(...compare, "--out", "routes");
+    expect(anew.stderr).toMatch(/^fettle: run: routes must be a new folder/m);
   });
 
   test("killed while it measures sub-nets and resumed, it ends where an uninterrupted training ends", async () => {

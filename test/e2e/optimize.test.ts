@@ -1,6 +1,6 @@
 /** @file `fettle optimize`, as a user runs it. */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createRng } from "../../src/util/rng.ts";
@@ -58,7 +58,8 @@ describe("a model of one's own", () => {
     expect(cost.latencyMs).toBeCloseTo(byName.latency.value, 9);
     expect(json(fettle("evaluate", "both", "--data", "images:photos", "--json").stdout).accuracy).toBe(card.accuracy.test);
     const report = readFileSync(join(dir, "both", "report.html"), "utf8");
-    for (const heading of ["Limits", "Pruning: channels", "Bits: bits"]) expect(report).toContain(heading);
+    for (const heading of ["Limits", "Accuracy and latency", "Accuracy and size", "Pruning: channels", "Bits: bits"])
+      expect(report).toContain(heading);
   });
 
   test("is only quantised where 8 bits are enough, only pruned where bits change nothing, and left alone where it meets its limits", () => {
@@ -104,6 +105,30 @@ describe("a model of one's own", () => {
       expect(readFileSync(join(dir, "killed", file)).equals(readFileSync(join(dir, "whole", file))), file).toBe(true);
   });
 });
+
+// 256 KiB hold the first files of the run, 64 MiB all of them
+test.skipIf(process.getuid?.() !== 0)(
+  "a disk that fills up stops the run in one line, and with space it goes on (needs root for a small tmpfs)",
+  () => {
+    const flags = ["optimize", "base", ...data, ...few, "--device", "bitfusion", "--max-latency", "50%"];
+    const small = join(dir, "small");
+    mkdirSync(small);
+    const mount = (...options: string[]) => expect(spawnSync("mount", ["-t", "tmpfs", ...options, "tmpfs", small]).status).toBe(0);
+    mount("-o", "size=256k");
+    try {
+      const stopped = fettle(...flags, "--out", "small/run");
+      expect(stopped.stderr).toMatch(/^fettle: write: .* must be writable, got a full disk — free some space$/m);
+      expect(stopped.status).toBe(1);
+      mount("-o", "remount,size=64m");
+      expect(fettle("resume", "small/run").status).toBe(0);
+      expect(fettle(...flags, "--out", "undisturbed").status).toBe(0);
+      for (const file of ["policy.json", "model.onnx", "stages.json"])
+        expect(readFileSync(join(small, "run", file)).equals(readFileSync(join(dir, "undisturbed", file))), file).toBe(true);
+    } finally {
+      spawnSync("umount", [small]);
+    }
+  },
+);
 
 describe("a network from images", () => {
   test("by the joint search, within its time, with the predictor in the report", { timeout: 180_000 }, () => {
