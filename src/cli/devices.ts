@@ -20,7 +20,11 @@ export function registerDevices(program: Command): void {
           description: "Bit Fusion, 16x32 fusion units, 500 MHz, batch 1: latency and energy at 2 to 8 bits",
         },
         { device: "bismo-edge", numbers: "simulated", description: "BISMO on a Zynq-7020, bit-serial, batch 1: latency at 1 to 8 bits" },
-        { device: "bismo-cloud", numbers: "simulated", description: "BISMO on a VU9P, bit-serial: latency of a batch of 16 at 1 to 8 bits" },
+        {
+          device: "bismo-cloud",
+          numbers: "simulated",
+          description: "BISMO on a VU9P, bit-serial: latency of a batch of 16 at 1 to 8 bits",
+        },
         {
           device: "FILE.json",
           numbers: "table",
