@@ -514,7 +514,7 @@ describe("quantize", () => {
     const { isQuantizedKept, latencyMs, constraints } = json(stdout);
     const [constraint] = constraints;
     expect(constraint).toMatchObject({ name: "latency", obtained: "measured" });
-    expect(isQuantizedKept).toBe(latencyMs.quantized < latencyMs.original);
+    expect(isQuantizedKept).toBe(latencyMs.quantized <= 0.98 * latencyMs.original);
     expect(existsSync(join(dir, "mixed", "quantized.onnx"))).toBe(!isQuantizedKept);
   });
 
