@@ -35,6 +35,8 @@ const FEW = 1;
 const MANY = 9;
 const ROUNDS = 9;
 const ROUND_MS = 1.5;
+/** Values per operator, of which the median counts. */
+const PASSES = 3;
 /** Rounds whose middle half spreads more than this are repeated once, in case something else was running. */
 const LARGEST_SPREAD = 0.15;
 
@@ -79,35 +81,56 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
     const [few, many] = await alternateCalmly(graphs.map(model), threads, clock);
     return Math.max(0, (many! - few!) / (MANY - FEW));
   };
-  const remembered = async (key: string, measure: () => Promise<number>): Promise<number> => {
-    let ms = cache.get(key);
-    if (ms === undefined) {
-      ms = await measure();
-      // a difference that noise took to 0 is not worth remembering
-      if (ms > 0) cache.set(key, ms);
-    }
-    return ms;
-  };
   /** The cheap convolution that can be timed as a chain and with sums. */
   const probe = (shape: SampleShape): Operator | null => {
     const node = feedNode({ inputShape: shape }, 0);
     return node && operatorsOf({ name: "probe", input: { name: "input", shape }, nodes: [node], output: node.name })[0]!;
   };
-  const sumMs = (shape: SampleShape): Promise<number> =>
-    remembered(`sum ${shape.join("x")}`, async () => {
-      const operator = probe(shape);
-      return operator ? Math.max(0, (await slope(operator, "sums")) - (await slope(operator, "chain"))) : 0;
-    });
-  const operatorMs = (operator: Operator): Promise<number> =>
-    remembered(operator.key, async () => {
-      if (canChain(operator)) return slope(operator, "chain");
-      const total = await slope(operator, "sums");
-      if (operator.addsResidual || operator.node.op === "linear") return total;
-      const feed = operator.node.op === "conv" ? null : probe(operator.inputShape);
-      return Math.max(0, total - (await sumMs(operator.outputShape)) - (feed ? await operatorMs(feed) : 0));
-    });
-  const overheadMs = await remembered("call", async () => (await alternateCalmly([model(emptyGraph([16]))], threads, clock))[0]!);
-  cache.save();
+  /** Milliseconds of an operator; what is measured on the way is put into `found`. */
+  const operatorInto = (found: Map<string, number>) => {
+    const remembered = async (key: string, measure: () => Promise<number>): Promise<number> => {
+      const ms = cache.get(key) ?? found.get(key) ?? (await measure());
+      found.set(key, ms);
+      return ms;
+    };
+    const sumMs = (shape: SampleShape): Promise<number> =>
+      remembered(`sum ${shape.join("x")}`, async () => {
+        const operator = probe(shape);
+        return operator ? Math.max(0, (await slope(operator, "sums")) - (await slope(operator, "chain"))) : 0;
+      });
+    const operatorMs = (operator: Operator): Promise<number> =>
+      remembered(operator.key, async () => {
+        if (canChain(operator)) return slope(operator, "chain");
+        const total = await slope(operator, "sums");
+        if (operator.addsResidual || operator.node.op === "linear") return total;
+        const feed = operator.node.op === "conv" ? null : probe(operator.inputShape);
+        return Math.max(0, total - (await sumMs(operator.outputShape)) - (feed ? await operatorMs(feed) : 0));
+      });
+    return operatorMs;
+  };
+  /** Goes through the operators in passes, so that a slow phase of the machine falls on one of an operator's values alone. */
+  const measure = async (operators: readonly Operator[], report: (done: number) => void = () => {}): Promise<Map<string, number>> => {
+    const passes = Array.from({ length: PASSES }, () => new Map<string, number>());
+    let done = 0;
+    for (const found of passes) {
+      const operatorMs = operatorInto(found);
+      for (const operator of operators) {
+        await operatorMs(operator);
+        report(++done);
+      }
+    }
+    const medians = new Map([...passes[0]!.keys()].map((key) => [key, median(passes.map((found) => found.get(key)!))]));
+    // a difference that noise took to 0 is not worth remembering
+    for (const [key, ms] of medians) if (ms > 0) cache.set(key, ms);
+    cache.save();
+    return medians;
+  };
+  let overheadMs = cache.get("call");
+  if (overheadMs === undefined) {
+    [overheadMs] = (await alternateCalmly([model(emptyGraph([16]))], threads, clock)) as [number];
+    cache.set("call", overheadMs);
+    cache.save();
+  }
 
   return {
     name: "cpu",
@@ -116,22 +139,14 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
     overheadMs,
     latencyMs: async (graph) => {
       let total = 0;
-      for (const operator of operatorsOf(graph)) total += await operatorMs(operator);
-      cache.save();
+      for (const operator of operatorsOf(graph)) total += cache.get(operator.key) ?? (await measure([operator])).get(operator.key)!;
       return total;
     },
     prepare: async (graphs) => {
       const missing = new Map<string, Operator>();
       for (const graph of graphs)
         for (const operator of operatorsOf(graph)) if (cache.get(operator.key) === undefined) missing.set(operator.key, operator);
-      const report = createProgress("measuring operators", missing.size, clock, onProgress);
-      let done = 0;
-      for (const operator of missing.values()) {
-        await operatorMs(operator);
-        report(++done);
-        if (done % 16 === 0) cache.save();
-      }
-      cache.save();
+      await measure([...missing.values()], createProgress("measuring operators", PASSES * missing.size, clock, onProgress));
     },
   };
 }
