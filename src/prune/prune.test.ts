@@ -122,6 +122,38 @@ describe("reconstruction", () => {
     }
   });
 
+  test("of a wide layer, solved in blocks, meets the normal equations", () => {
+    const rng = createRng(3);
+    const [rows, size, samples] = [3, 1400, 1600];
+    const x = Array.from({ length: samples }, () => {
+      const common = rng.normal();
+      return Float64Array.from({ length: size }, () => Math.max(0, common + rng.normal()));
+    });
+    const gram = new Float64Array(size * size);
+    for (const row of x) for (let a = 0; a < size; a++) for (let b = 0; b < size; b++) gram[a * size + b]! += row[a]! * row[b]!;
+    const weight = Float32Array.from({ length: rows * size }, () => rng.normal());
+    const isKept = Array.from({ length: size }, (_, i) => i % 2 === 0);
+    /** Squared error of the outputs, by the quadratic form of the Gram matrix. */
+    const loss = (made: Float32Array) => {
+      let total = 0;
+      for (let r = 0; r < rows; r++) {
+        const off = Float64Array.from({ length: size }, (_, i) => made[r * size + i]! - weight[r * size + i]!);
+        for (let a = 0; a < size; a++) for (let b = 0; b < size; b++) total += off[a]! * off[b]! * gram[a * size + b]!;
+      }
+      return total;
+    };
+    const made = reconstruct(weight, { size, data: gram }, isKept, 1);
+    // at the least squares' solution the error's gradient is 0 but for the ridge
+    for (let r = 0; r < rows; r++) {
+      for (let i = 0; i < size; i += 200) {
+        let gradient = 0;
+        for (let b = 0; b < size; b++) gradient += gram[i * size + b]! * (made[r * size + b]! - weight[r * size + b]!);
+        expect(Math.abs(gradient)).toBeLessThan(0.02 * gram[i * size + i]!);
+      }
+    }
+    expect(loss(made)).toBeLessThan(0.75 * loss(weight.map((value, i) => (isKept[i % size] ? value : 0))));
+  });
+
   test("stays finite when inputs are dead, constant or copies of one another", () => {
     const [rows, size, samples] = [2, 12, 50];
     const gram = new Float64Array(size * size);

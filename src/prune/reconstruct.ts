@@ -1,4 +1,7 @@
 /** @file Weights that make up for channels a layer no longer reads, by least squares on what it read before. */
+import { runtime } from "../onednn/runtime.ts";
+import { createScope, empty, fromArray, plainLayout, valuesOf } from "../tensor/tensor.ts";
+import { solveBlocked, solveExactly } from "./cholesky.ts";
 
 /** XᵀX over sampled input patches of a layer: size × size, size = channels · kernel cells, in the order of a weight row. */
 export interface Gram {
@@ -8,41 +11,61 @@ export interface Gram {
 
 /** Share of the mean diagonal that is added to it: above the rounding of a Gram matrix summed in float32. */
 const RIDGE = 1e-4;
-/** A pivot below this share of its diagonal entry is rounding: its unknown follows from others and stays 0. */
-const SMALLEST_PIVOT = 1e-9;
+/** Unknowns up to which the systems are solved in float64, in JavaScript; the time grows with their cube. */
+const MOST_SOLVED_EXACTLY = 640;
 
-/** Solves A·X = B in place for a symmetric positive semidefinite A [n, n] and B [n, m], by Cholesky's factorisation. */
-function solve(a: Float64Array, n: number, b: Float64Array, m: number): void {
-  for (let j = 0; j < n; j++) {
-    const diagonal = a[j * n + j]!;
-    let isDependent = false;
-    for (let i = j; i < n; i++) {
-      let sum = a[i * n + j]!;
-      for (let k = 0; k < j; k++) sum -= a[i * n + k]! * a[j * n + k]!;
-      if (i === j) {
-        isDependent = !(sum > SMALLEST_PIVOT * diagonal);
-        a[i * n + j] = isDependent ? 1 : Math.sqrt(sum);
-      } else a[i * n + j] = isDependent ? 0 : sum / a[j * n + j]!;
-    }
-    if (isDependent) {
-      a.fill(0, j * n, j * n + j);
-      b.fill(0, j * m, (j + 1) * m);
-    }
-  }
+/** What is added to the diagonal. */
+function ridge({ size, data }: Gram, kept: readonly number[]): number {
+  let trace = 0;
+  for (const column of kept) trace += data[column * size + column]!;
+  return (RIDGE * trace) / kept.length + 1e-12;
+}
+
+/** G_KK⁻¹ · G_KR · W_Rᵀ, [kept, rows]. */
+type Correction = (weight: Float32Array, gram: Gram, kept: readonly number[], removed: readonly number[]) => ArrayLike<number>;
+
+const correctionExact: Correction = (weight, gram, kept, removed) => {
+  const { size, data } = gram;
+  const [n, rows] = [kept.length, weight.length / size];
+  const a = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) a[i * n + j] = data[kept[i]! * size + kept[j]!]!;
+  const added = ridge(gram, kept);
+  for (let i = 0; i < n; i++) a[i * n + i]! += added;
+  const b = new Float64Array(n * rows);
   for (let i = 0; i < n; i++) {
-    for (let k = 0; k < i; k++) {
-      const factor = a[i * n + k]!;
-      if (factor !== 0) for (let c = 0; c < m; c++) b[i * m + c]! -= factor * b[k * m + c]!;
+    for (const column of removed) {
+      const g = data[kept[i]! * size + column]!;
+      if (g !== 0) for (let r = 0; r < rows; r++) b[i * rows + r]! += g * weight[r * size + column]!;
     }
-    for (let c = 0; c < m; c++) b[i * m + c]! /= a[i * n + i]!;
   }
-  for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) {
-      const factor = a[k * n + i]!;
-      if (factor !== 0) for (let c = 0; c < m; c++) b[i * m + c]! -= factor * b[k * m + c]!;
-    }
-    for (let c = 0; c < m; c++) b[i * m + c]! /= a[i * n + i]!;
-  }
+  solveExactly(a, n, b, rows);
+  return b;
+};
+
+const correctionBlocked: Correction = (weight, gram, kept, removed) => {
+  const { size, data } = gram;
+  const [n, rows] = [kept.length, weight.length / size];
+  const pick = (columns: readonly number[]) => {
+    const picked = new Float32Array(n * columns.length);
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < columns.length; j++) picked[i * columns.length + j] = data[kept[i]! * size + columns[j]!]!;
+    return picked;
+  };
+  const a = pick(kept);
+  const added = ridge(gram, kept);
+  for (let i = 0; i < n; i++) a[i * n + i]! += added;
+  const lost = new Float32Array(rows * removed.length);
+  for (let r = 0; r < rows; r++) for (let j = 0; j < removed.length; j++) lost[r * removed.length + j] = weight[r * size + removed[j]!]!;
+  return solveBlocked(a, n, multiplyTransposed(pick(removed), lost, removed.length), rows);
+};
+
+/** A·Bᵀ of A [m, k] and B [n, k]. */
+function multiplyTransposed(a: Float32Array, b: Float32Array, k: number): Float32Array {
+  using _scope = createScope();
+  const [m, n] = [a.length / k, b.length / k];
+  const [left, right, product] = [fromArray([m, k], a), fromArray([n, k], b), empty(plainLayout([m, n]))];
+  runtime().api.sgemm(false, true, m, n, k, left.block.address, k, right.block.address, k, 0, product.block.address, n);
+  return valuesOf(product).slice();
 }
 
 /**
@@ -54,29 +77,16 @@ function solve(a: Float64Array, n: number, b: Float64Array, m: number): void {
  * @param isKept per channel; a channel spans `cell` neighbouring columns
  */
 export function reconstruct(weight: Float32Array, gram: Gram, isKept: readonly boolean[], cell: number): Float32Array {
-  const { size, data } = gram;
+  const { size } = gram;
   const rows = weight.length / size;
   const columns = (wanted: boolean) => Array.from({ length: size }, (_, i) => i).filter((i) => isKept[Math.floor(i / cell)] === wanted);
   const [kept, removed] = [columns(true), columns(false)];
   const n = kept.length;
-  const a = new Float64Array(n * n);
-  let trace = 0;
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) a[i * n + j] = data[kept[i]! * size + kept[j]!]!;
-    trace += a[i * n + i]!;
-  }
-  for (let i = 0; i < n; i++) a[i * n + i]! += (RIDGE * trace) / n + 1e-12;
-  const b = new Float64Array(n * rows);
-  for (let i = 0; i < n; i++) {
-    for (const column of removed) {
-      const g = data[kept[i]! * size + column]!;
-      if (g !== 0) for (let r = 0; r < rows; r++) b[i * rows + r]! += g * weight[r * size + column]!;
-    }
-  }
-  solve(a, n, b, rows);
+  const correction =
+    n > MOST_SOLVED_EXACTLY ? correctionBlocked(weight, gram, kept, removed) : correctionExact(weight, gram, kept, removed);
   const result = new Float32Array(weight.length);
   for (let i = 0; i < n; i++) {
-    for (let r = 0; r < rows; r++) result[r * size + kept[i]!] = weight[r * size + kept[i]!]! + b[i * rows + r]!;
+    for (let r = 0; r < rows; r++) result[r * size + kept[i]!] = weight[r * size + kept[i]!]! + correction[i * rows + r]!;
   }
   return result;
 }
