@@ -49,7 +49,7 @@ export function registerQuantize(program: Command, context: CommandContext): voi
     .option("--max-size <bytes>", "limit of the file, e.g. 200KB or 15% (of the float file)")
     .option("--max-bitops <count>", "limit of MACs x weight bits x activation bits, e.g. 2G or 40% (of 8 bits)")
     .option("--device <name>", "bitfusion, bismo-edge, bismo-cloud or cpu (see `fettle devices`)")
-    .option("--bits <range>", "bits to choose from", bitRange, { lowest: 2, highest: 8 })
+    .addOption(new Option("--bits <range>", "bits to choose from").argParser(bitRange).default({ lowest: 2, highest: 8 }, "2..8"))
     .addOption(
       new Option("--quantizer <name>", "weights in even steps, or few shared values (default: kmeans for --max-size, else linear)").choices(
         ["linear", "kmeans"],
