@@ -35,7 +35,7 @@ export function registerPrune(program: Command, context: CommandContext): void {
     .command("prune")
     .description("remove channels of a trained model within a budget (AMC), fine-tune and export it")
     .argument("<model>", "ONNX file or run folder");
-  withCompression(command, { folder: "runs/prune", epochs: 12, episodes: 400, warmup: 100, lr: 0.2 })
+  withCompression(command, { folder: "runs/prune", epochs: 12, episodes: 400, warmup: 100, lr: 0.1 })
     .option("--list-groups", "print which channels stand and fall together, and stop")
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 20M or 50% of the model's")
     .option("--max-params <count>", "limit in parameters, e.g. 100K or 40%")
