@@ -81,7 +81,8 @@ const searchFor = (kind: BudgetKind, budget: number) =>
           `${kind} ${e.phase} ${e.epoch + 1}/${e.epochs}: accuracy ${e.trainAccuracy.toFixed(3)}, entropy ${e.entropy.toFixed(3)}, E ${e.expectedCost.toPrecision(4)}, ${summarise(space, e.architecture)}, ${e.seconds.toFixed(0)} s`,
         ),
     });
-    const plain = await derive({ ...found.search, candidates: [] }, space, costs[kind], budget, device);
+    const probabilities = found.search.probabilities.map((p) => Float64Array.from(p));
+    const plain = await derive({ probabilities, candidates: [] }, space, costs[kind], budget, device);
     return { architecture: found.architecture, cost: found.cost, mostProbable: plain.architecture };
   });
 

@@ -30,6 +30,7 @@ interface NasFlags extends DataFlags, CommonFlags, RecipeFlags {
   readonly candidates: number;
   readonly out: string;
   readonly threads: number;
+  readonly resume?: true;
 }
 
 export function registerNas(program: Command, context: CommandContext): void {
@@ -56,6 +57,7 @@ export function registerNas(program: Command, context: CommandContext): void {
       number({ min: 0, integer: true }),
       64,
     )
+    .option("--resume", "go on with the run in --out")
     .addHelpText(
       "after",
       examples([
@@ -82,11 +84,11 @@ function budgetOf({ maxLatency, maxMacs }: NasFlags) {
 async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promise<void> {
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
-  const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { resume?: unknown; debug?: unknown };
+  const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { debug?: unknown };
   const config = configOf("nas", { ...rest, budget, recipe });
   if (dryRun) return printJson(config);
   const { claimFolder } = await import("../run/resume.ts");
-  claimFolder(flags.out, flags);
+  if (!resume) claimFolder(flags.out, flags);
   const [{ loadData }, { runNas }, { openDevice }, { loadSpace }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/nas-pipeline.ts"),
@@ -123,6 +125,7 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
       seed: flags.seed,
     },
     threads: flags.threads,
+    ...(resume ? { resume: true } : {}),
     signal,
     onSearchStart: protect,
     onProgress: bar.onProgress,

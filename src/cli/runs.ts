@@ -46,9 +46,8 @@ function showComparison(runs: readonly RunSummary[]): void {
 }
 
 /** The command line that goes on with a run. @throws AppError CONFIG when it cannot be gone on with from here */
-function resumption({ dir, argv, command }: RunSummary): string[] {
+function resumption({ dir, argv }: RunSummary): string[] {
   if (argv.length === 0) throw new AppError("CONFIG", `resume: ${dir} must have been begun by this program, got a run of the library`);
-  if (command === "nas") throw new AppError("CONFIG", `resume: a run must not be of nas, got ${dir} — begin it again with --overwrite`);
   const out = argv.indexOf("--out");
   const inline = argv.find((word) => word.startsWith("--out="))?.slice("--out=".length);
   const written = out >= 0 ? argv[out + 1] : inline;

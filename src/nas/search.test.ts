@@ -1,3 +1,6 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { easyData } from "../../test/support.ts";
 import { createParameters, exportWeights } from "../nn/parameters.ts";
@@ -191,6 +194,24 @@ test("networks drawn are within the target, all different, and the most accurate
   for (const one of candidates) expect(costOf(costs, one)).toBeLessThanOrEqual(middle);
   expect(candidates.map((one) => one.join())).toContain(mostProbableWithin(probabilities, costs, middle)!.join());
   expect((await search(options("two", { candidates: 0 }))).candidates).toEqual([]);
+});
+
+test.each(["two", "reinforce"] as const)("a search in mode %s that was stopped goes on as if it had not been", async (mode) => {
+  const checkpointPath = join(mkdtempSync(join(tmpdir(), "fettle-search-")), "search.safetensors");
+  const few = { searchEpochs: 4, checkpointPath };
+  const whole = await search(options(mode, { searchEpochs: 4 }));
+  for (const stopAt of [3, 17]) {
+    const stopping = new AbortController();
+    const { isCancelled } = await search(
+      options(mode, { ...few, resume: true, signal: stopping.signal, onStep: ({ step }) => step === stopAt && stopping.abort() }),
+    );
+    expect(isCancelled).toBe(true);
+  }
+  const seconds = (reports: typeof whole.reports) => reports.map((report) => ({ ...report, seconds: 0 }));
+  const { reports, ...rest } = await search(options(mode, { ...few, resume: true }));
+  expect(rest.probabilities).toEqual(whole.probabilities);
+  expect(rest.candidates).toEqual(whole.candidates);
+  expect(seconds(reports)).toEqual(seconds(whole.reports));
 });
 
 test("a search that is stopped gives what it has", async () => {

@@ -114,7 +114,7 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
     return { costs: absolute, budget, effort };
   });
   const { budget, effort } = plan;
-  const found = await stages.run("architecture", async ({ dir }): Promise<StageOutcome> => {
+  const found = await stages.run("architecture", async ({ dir, resume }): Promise<StageOutcome> => {
     const { distillation, ...common } = commonOptions(settings, "architecture");
     const { card, isCancelled } = await runNas({
       ...common,
@@ -122,6 +122,7 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
       space,
       device,
       dir,
+      ...(resume ? { resume } : {}),
       budget: { kind: budget.kind, quantity: { kind: "absolute", value: budget.limit } },
       search: {
         mode: "two",

@@ -1,4 +1,6 @@
 /** @file The whole way of `fettle nas`, with progress and everything saved in a run folder. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
@@ -16,8 +18,18 @@ import type { Card, Constraint, Obtained } from "./card.ts";
 import type { DeployOptions } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
 import { constraintOf, formatCost } from "./limit-kinds.ts";
-import { type BudgetKind, collectCosts, findNetwork, type NasOptions, referenceCost, requireFeasible } from "./nas-run.ts";
-import { requireBatch, trainNetwork } from "./train-run.ts";
+import {
+  type BudgetKind,
+  type Costs,
+  collectCosts,
+  type Found,
+  findNetwork,
+  type NasOptions,
+  referenceCost,
+  requireFeasible,
+} from "./nas-run.ts";
+import { requireSameRun } from "./resume.ts";
+import { CHECKPOINT, requireBatch, trainNetwork } from "./train-run.ts";
 
 export interface NasPipelineOptions {
   readonly data: DataSplits;
@@ -32,6 +44,8 @@ export interface NasPipelineOptions {
   readonly dir: string;
   readonly config: unknown;
   readonly threads: number;
+  /** Go on with an interrupted run; what was measured or found is not again. */
+  readonly resume?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   /** Called when costs are known and the limit can be met: from here on there is something to save. */
@@ -60,17 +74,32 @@ function nasConstraint(kind: BudgetKind, limit: number, predicted: number, isMea
   };
 }
 
-/** @throws AppError INFEASIBLE before any training when no network of the space meets the budget */
-export async function runNas(options: NasPipelineOptions): Promise<NasPipelineResult> {
-  const { data, space, device, budget, recipe, dir, config, threads, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
-  requireBatch(data, Math.max(recipe.batchSize, options.search.batchSize));
-  if ("prepare" in device && budget.kind === "latency") {
+const [COSTS, SEARCH, FOUND] = ["costs.json", "search.safetensors", "found.json"];
+
+/** A file that an interrupted run has written; null when it had not come so far. */
+function readKept<T>(dir: string, name: string, { resume }: Pick<NasPipelineOptions, "resume">): T | null {
+  const path = join(dir, name);
+  return resume && existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : null;
+}
+
+/** Costs of the space on the device, measured where it is, and the limit in their unit. */
+async function costsAndLimit({ space, device, budget }: NasPipelineOptions): Promise<{ readonly costs: Costs; readonly limit: number }> {
+  const { quantity, kind } = budget;
+  if ("prepare" in device && kind === "latency") {
     const { fixed, choices } = costGraphs(space);
     await device.prepare([...fixed, ...choices.flat().filter((graph) => graph !== null)]);
   }
-  const costs = await collectCosts(space, budget.kind, device);
-  const { quantity, kind } = budget;
-  const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * referenceCost(costs);
+  const costs = await collectCosts(space, kind, device);
+  return { costs, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * referenceCost(costs) };
+}
+
+/** @throws AppError INFEASIBLE before any training when no network of the space meets the budget; CONFIG, STORE */
+export async function runNas(options: NasPipelineOptions): Promise<NasPipelineResult> {
+  const { data, space, device, budget, recipe, dir, config, threads, signal, onProgress, onNote = () => {}, clock = systemClock } = options;
+  requireBatch(data, Math.max(recipe.batchSize, options.search.batchSize));
+  if (options.resume) requireSameRun(dir, config, []);
+  const { kind } = budget;
+  const { costs, limit } = readKept<Awaited<ReturnType<typeof costsAndLimit>>>(dir, COSTS, options) ?? (await costsAndLimit(options));
   const reach = requireFeasible(space, costs, limit);
   const limitText = formatCost(kind, limit);
   onNote(
@@ -78,39 +107,45 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   );
   using folder = openRunFolder(dir, config, clock);
   options.onSearchStart?.();
+  folder.writeJson(COSTS, { costs, limit });
   folder.log({ type: "feasibility", kind, limit, ...reach, calibration: costs.calibration });
 
   let report: ((done: number, message?: string) => void) | null = null;
   let comparing: ((done: number) => void) | null = null;
   let latest = "";
-  const found = await findNetwork({
-    ...options.search,
-    space,
-    data,
-    device,
-    costs,
-    budget: limit,
-    ...(signal ? { signal } : {}),
-    onStep: ({ step, steps }) => {
-      report ??= createProgress("searching", steps, clock, onProgress);
-      report(step + 1, latest);
-    },
-    onEpoch: (epoch: SearchReport) => {
-      latest = `${epoch.phase}, accuracy ${formatPercent(epoch.trainAccuracy)}, entropy ${epoch.entropy.toFixed(2)}, expected ${formatCost(kind, epoch.expectedCost)}`;
-      folder.log({ type: "search", ...epoch, architecture: summarise(space, epoch.architecture) });
-    },
-    onCandidate: (done, total) => {
-      comparing ??= createProgress("comparing networks", total, clock, onProgress);
-      comparing(done);
-    },
-  });
+  const search = () =>
+    findNetwork({
+      ...options.search,
+      checkpointPath: folder.path(SEARCH),
+      ...(options.resume ? { resume: true } : {}),
+      space,
+      data,
+      device,
+      costs,
+      budget: limit,
+      ...(signal ? { signal } : {}),
+      onStep: ({ step, steps }) => {
+        report ??= createProgress("searching", steps, clock, onProgress);
+        report(step + 1, latest);
+      },
+      onEpoch: (epoch: SearchReport) => {
+        latest = `${epoch.phase}, accuracy ${formatPercent(epoch.trainAccuracy)}, entropy ${epoch.entropy.toFixed(2)}, expected ${formatCost(kind, epoch.expectedCost)}`;
+        folder.log({ type: "search", ...epoch, architecture: summarise(space, epoch.architecture) });
+      },
+      onCandidate: (done, total) => {
+        comparing ??= createProgress("comparing networks", total, clock, onProgress);
+        comparing(done);
+      },
+    });
+  const found = readKept<Found>(dir, FOUND, options) ?? (await search());
+  if (!found.search.isCancelled) folder.writeJson(FOUND, found);
   const architecture = printArchitecture(space, found.architecture);
   const summary = summarise(space, found.architecture);
   folder.writeJson("policy.json", {
     space: space.name,
     architecture,
     cost: { kind, value: found.cost, limit },
-    probabilities: found.search.probabilities.map((p) => [...p]),
+    probabilities: found.search.probabilities,
   });
   folder.writeJson("space.json", space);
   onNote(`found ${summary}: ${formatCost(kind, found.cost)}, ${found.how}`);
@@ -126,6 +161,7 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
     config,
     threads,
     constraints: (measured) => [constraint(measured)],
+    resume: options.resume === true && existsSync(folder.path(CHECKPOINT)),
     ...(signal ? { signal } : {}),
     onStep: ({ step, steps }) => {
       training ??= createProgress("training", steps, clock, onProgress);

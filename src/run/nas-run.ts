@@ -114,9 +114,15 @@ export interface NasOptions extends Omit<SearchOptions, "costs" | "target" | "is
   readonly onEpoch?: (report: SearchReport) => void;
 }
 
+export interface Found extends Derived {
+  readonly search: { readonly probabilities: readonly (readonly number[])[]; readonly isCancelled: boolean };
+}
+
 /** Searches and derives: everything up to retraining. */
-export async function findNetwork(options: NasOptions): Promise<Derived & { readonly search: SearchResult }> {
+export async function findNetwork(options: NasOptions): Promise<Found> {
   const { costs, budget, space, device } = options;
   const result = await search({ ...options, costs: costs.table, target: budget, isLatency: costs.kind === "latency" });
-  return { ...(await derive(result, space, costs, budget, device)), search: result };
+  const { probabilities, isCancelled } = result;
+  const derived = await derive(result, space, costs, budget, device);
+  return { ...derived, search: { probabilities: probabilities.map((p) => [...p]), isCancelled } };
 }

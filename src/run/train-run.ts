@@ -40,7 +40,7 @@ export interface TrainRunResult {
 export const WEIGHTS = "weights.safetensors";
 /** Whoever interrupts waits for seconds, not for all test images. */
 const TEST_IMAGES_IN_A_HURRY = 500;
-const CHECKPOINT = "checkpoint.safetensors";
+export const CHECKPOINT = "checkpoint.safetensors";
 
 /** @throws AppError DATA when the training images do not fill one batch */
 export function requireBatch({ name, train }: DataSplits, batchSize: number): void {

@@ -1,5 +1,12 @@
 /** @file Seeded randomness as an argument: every random draw of the project goes through an Rng. */
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { xoroshiro128plus, xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
+
+/** Where a stream is. */
+export interface RngState {
+  readonly generator: readonly number[];
+  /** The second of a pair of normal draws. */
+  readonly spare: number | null;
+}
 
 export interface Rng {
   /** Uniform in [0, 1). */
@@ -14,6 +21,9 @@ export interface Rng {
   shuffle<A extends { length: number; [i: number]: unknown }>(items: A): A;
   /** Independent stream named `label`: it depends on this stream's seed and the label alone, not on draws made so far. */
   fork(label: string): Rng;
+  /** For a stream of the same seed to go on from here. */
+  state(): RngState;
+  restore(state: RngState): void;
 }
 
 /** Draws thrown away, so that the state's many equal bits are spread. */
@@ -37,7 +47,7 @@ function scramble(seed: number): number {
 
 /** A generator that gives the same stream for the same seed on every machine. */
 export function createRng(seed: number): Rng {
-  const generator = xoroshiro128plus(scramble(seed));
+  let generator = xoroshiro128plus(scramble(seed));
   for (let i = 0; i < WARM_UP; i++) generator.next();
   const bits = () => generator.next() >>> 0;
   let spare: number | null = null;
@@ -79,6 +89,11 @@ export function createRng(seed: number): Rng {
       return items;
     },
     fork: (label) => createRng(childSeed(seed, label)),
+    state: () => ({ generator: generator.getState(), spare }),
+    restore: (state) => {
+      generator = xoroshiro128plusFromState(state.generator);
+      spare = state.spare;
+    },
   };
   return rng;
 }

@@ -213,6 +213,20 @@ describe("nas", () => {
     expect(existsSync(join(dir, "infeasible"))).toBe(false);
   });
 
+  test("killed in its search, then in its training, and resumed, it ends where an uninterrupted run ends", async () => {
+    const flags = [...search, "--search-epochs", "6", "--max-macs", "60%"];
+    expect(fettle(...flags, "--out", "whole-nas").status).toBe(0);
+    await killedWhen(flags, "killed-nas", () => existsSync(join(dir, "killed-nas", "search.safetensors")));
+    expect(existsSync(join(dir, "killed-nas", "found.json"))).toBe(false);
+    await killedWhen([...flags, "--resume"], "killed-nas", () => existsSync(join(dir, "killed-nas", "checkpoint.safetensors")));
+    expect(existsSync(join(dir, "killed-nas", "model.onnx"))).toBe(false);
+    expect(fettle("resume", "killed-nas").status).toBe(0);
+    expectSame("killed-nas", "whole-nas", ["policy.json", "model.onnx"]);
+    const other = fettle(...flags, "--seed", "1", "--out", "killed-nas", "--resume");
+    expect(other.stderr).toMatch(/^(.*\n)*fettle: resume: \w+ must be .*\n$/);
+    expect(other.status).toBe(2);
+  });
+
   test("Ctrl-C ends a search within seconds, with the best so far saved", async () => {
     const args = [main, ...search, "--search-epochs", "5000", "--max-macs", "60%", "--out", "stopped"];
     const child = spawn(process.execPath, args, { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] });
