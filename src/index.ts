@@ -17,7 +17,7 @@ export { operatorsOf } from "./hardware/operators.ts";
 export type { Accelerator, LayerCost, LayerGeometry, Precision, PrecisionChoices } from "./hardware/precision.ts";
 export type { JointBudget, JointDevice, JointLimitKind } from "./joint/limits.ts";
 export type { CostLossName, CostLossOptions } from "./nas/losses.ts";
-export type { SearchMode, SearchReport } from "./nas/search.ts";
+export type { SearchMode, SearchReport } from "./nas/search-options.ts";
 export { exportOnnx } from "./onnx/export.ts";
 export { createSession, type OnnxSession } from "./onnx/session.ts";
 export { configJsonSchema, defineConfig, type OptimizeConfig } from "./pipeline/config.ts";

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import type { CostLossName } from "../nas/losses.ts";
-import type { SearchMode } from "../nas/search.ts";
+import type { SearchMode } from "../nas/search-options.ts";
 import { formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";

@@ -11,7 +11,7 @@ import { sampleOne, sampleTwo, softmax } from "./gates.ts";
 import { costLoss, LOSS_DEFAULTS, nextMultiplier } from "./losses.ts";
 import { gateGradients } from "./paths.ts";
 import { logProbabilityGradient, nextBaseline, reward } from "./reinforce.ts";
-import type { SearchOptions } from "./search.ts";
+import type { SearchOptions } from "./search-options.ts";
 
 /** Mutable state of the architecture parameters. */
 export interface Alphas {

@@ -4,7 +4,7 @@ import type { Checkpoint } from "../train/checkpoint.ts";
 import type { Optimizer } from "../train/optimizers.ts";
 import type { Rng, RngState } from "../util/rng.ts";
 import type { Alphas } from "./alphas.ts";
-import type { SearchReport } from "./search.ts";
+import type { SearchReport } from "./search-options.ts";
 
 export interface SearchState {
   readonly params: ParameterStore;

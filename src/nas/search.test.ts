@@ -22,7 +22,8 @@ import { mostProbableWithin } from "./derive.ts";
 import { sampleOne, sampleTwo } from "./gates.ts";
 import { alignCandidates, largestPath } from "./initialise.ts";
 import { gateGradients } from "./paths.ts";
-import { type SearchMode, type SearchOptions, search } from "./search.ts";
+import { search } from "./search.ts";
+import type { SearchMode, SearchOptions } from "./search-options.ts";
 
 const space: SpaceDescription = {
   name: "tiny",

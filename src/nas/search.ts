@@ -1,79 +1,24 @@
 /** @file ProxylessNAS: weights and architecture parameters of a supernet trained in turn. Paper: Cai et al. 2019, arXiv:1812.00332. */
 import { existsSync } from "node:fs";
 import { batchCount, batches } from "../data/batches.ts";
-import type { Augmentation, Batch, DataSplits } from "../data/types.ts";
+import type { Batch, DataSplits } from "../data/types.ts";
 import { createParameters } from "../nn/parameters.ts";
 import type { Architecture } from "../space/architecture.ts";
-import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph, createSupernet } from "../space/graphs.ts";
 import { readCheckpoint, writeCheckpoint } from "../train/checkpoint.ts";
-import { type StepEvent, stepsPerEpoch, trainLoop } from "../train/loop.ts";
+import { stepsPerEpoch, trainLoop } from "../train/loop.ts";
 import { createSgd } from "../train/optimizers.ts";
 import { oneCycle } from "../train/schedules.ts";
 import { gradientStep } from "../train/step.ts";
-import type { Clock } from "../util/clock.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 import { drawPath, gradientUpdate, initialAlphas, reinforceUpdate } from "./alphas.ts";
 import { drawWithin, rankByAccuracy } from "./candidates.ts";
-import { type CostTable, expectedCost } from "./costs.ts";
+import { expectedCost } from "./costs.ts";
 import { meanEntropy, mostProbable } from "./derive.ts";
 import { softmax } from "./gates.ts";
 import { alignCandidates, largestPath } from "./initialise.ts";
-import type { CostLossOptions } from "./losses.ts";
 import { restoreSearch, type SearchState, searchCheckpoint } from "./search-checkpoint.ts";
-
-/** How architecture parameters learn: from two sampled paths, from all candidates, or by policy gradient. */
-export type SearchMode = "two" | "full" | "reinforce";
-
-export interface SearchOptions {
-  readonly space: SpaceDescription;
-  readonly data: DataSplits;
-  readonly costs: CostTable;
-  /** Reference cost T, in the table's unit. */
-  readonly target: number;
-  /** Whether the table is in ms (else MACs). */
-  readonly isLatency: boolean;
-  readonly mode: SearchMode;
-  readonly loss: CostLossOptions;
-  /** Epochs that train weights alone. */
-  readonly warmupEpochs: number;
-  readonly searchEpochs: number;
-  readonly batchSize: number;
-  readonly lr: number;
-  readonly architectureLr: number;
-  /** Weight steps for each architecture step (default 5). */
-  readonly weightStepsPerArchitectureStep?: number;
-  /** Networks per policy-gradient update (default 8). */
-  readonly networksPerUpdate?: number;
-  /** Networks drawn from the learnt probabilities and compared on validation images (default 64; 0: none). */
-  readonly candidates?: number;
-  readonly augmentation: Augmentation | null;
-  readonly seed: number;
-  /** Where to keep the state after every epoch. */
-  readonly checkpointPath?: string;
-  /** Go on from there, if there is one. */
-  readonly resume?: boolean;
-  readonly signal?: AbortSignal;
-  readonly onStep?: (event: StepEvent) => void;
-  readonly onEpoch?: (report: SearchReport) => void;
-  /** While the networks drawn are compared. */
-  readonly onCandidate?: (done: number, total: number) => void;
-  readonly clock?: Clock;
-}
-
-export interface SearchReport {
-  readonly epoch: number;
-  readonly epochs: number;
-  readonly phase: "warm-up" | "search";
-  readonly trainLoss: number;
-  readonly trainAccuracy: number;
-  /** nats per block; ln(candidates) when undecided. */
-  readonly entropy: number;
-  readonly expectedCost: number;
-  /** Most probable choices at this moment. */
-  readonly architecture: Architecture;
-  readonly seconds: number;
-}
+import type { SearchOptions, SearchReport } from "./search-options.ts";
 
 export interface SearchResult {
   /** Probabilities of each block's choices. */

@@ -6,7 +6,7 @@ import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
 import { isCpu } from "../hardware/kinds.ts";
 import { costGraphs } from "../nas/cost-tables.ts";
-import type { SearchReport } from "../nas/search.ts";
+import type { SearchReport } from "../nas/search-options.ts";
 import { blocksOf, printArchitecture, sizeOfSpace, summarise } from "../space/architecture.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph } from "../space/graphs.ts";

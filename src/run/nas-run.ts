@@ -9,7 +9,8 @@ import { measuredOverEstimated, untrainedFile } from "../hardware/untrained-file
 import { latencyTable, macsTable } from "../nas/cost-tables.ts";
 import { type CostTable, costOf, type Feasibility, feasibility } from "../nas/costs.ts";
 import { mostProbable, mostProbableWithin } from "../nas/derive.ts";
-import { type SearchOptions, type SearchReport, type SearchResult, search } from "../nas/search.ts";
+import { type SearchResult, search } from "../nas/search.ts";
+import type { SearchOptions, SearchReport } from "../nas/search-options.ts";
 import { type Architecture, sampleArchitecture } from "../space/architecture.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph } from "../space/graphs.ts";
