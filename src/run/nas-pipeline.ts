@@ -1,5 +1,5 @@
 /** @file The whole way of `fettle nas`, with progress and everything saved in a run folder. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
@@ -107,6 +107,8 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   );
   using folder = openRunFolder(dir, config, clock);
   options.onSearchStart?.();
+  // what another run has left here must not be gone on with later
+  if (!options.resume) for (const name of [SEARCH, FOUND, CHECKPOINT]) rmSync(folder.path(name), { force: true });
   folder.writeJson(COSTS, { costs, limit });
   folder.log({ type: "feasibility", kind, limit, ...reach, calibration: costs.calibration });
 
