@@ -1,6 +1,7 @@
 /** @file What a learnt policy is compared with: the same bits everywhere, and bits taken where they are missed least. */
 import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { type PrecisionLimits, uniformBits, withinBudget } from "./budget.ts";
+import type { Sensitivity } from "./sensitivity.ts";
 
 /** The same bits on both sides, as many as the choices allow, from the most on. */
 export function uniformPrecisions({ weightBits, activationBits }: PrecisionLimits["choices"]): Precision[] {
@@ -18,9 +19,6 @@ export function uniformCandidates({ choices, pins, cost, budget }: PrecisionLimi
   const isBeaten = (a: Precision) => fitting.some((b) => b !== a && b.weightBits >= a.weightBits && b.activationBits >= a.activationBits);
   return fitting.filter((pair) => !isBeaten(pair)).map((pair) => uniformBits(pins, pair));
 }
-
-/** How much worse the network is when one side of one layer alone has these bits; the unit does not matter. */
-export type Sensitivity = (layer: number, side: "weightBits" | "activationBits", bits: number) => number;
 
 /**
  * Starts with the most bits and takes, until the budget is met, the step that loses least accuracy for the cost it saves, as measured

@@ -15,6 +15,7 @@ import { uniformBits } from "../quantize/budget.ts";
 import { createPrecisionEnvironment, fromDecisions, toDecisions } from "../quantize/environment.ts";
 import { bitOps } from "../quantize/layers.ts";
 import { policyOf, type QuantizedNetwork } from "../quantize/network.ts";
+import { measureSensitivities } from "../quantize/sensitivity.ts";
 import { shortTune } from "../quantize/short-tune.ts";
 import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
@@ -209,32 +210,21 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       const scored = alike.map(toDecisions).map((decisions) => ({ decisions, accuracy: judged(decisions) }));
       policies.push({ name: "uniform", decisions: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).decisions });
     } else onNote("uniform: no uniform bits are within the limit");
-    policies.push({ name: "greedy", decisions: toDecisions(greedyBits(limits, sensitivities())) });
-  }
-
-  /** Rise of the loss on some validation images when one side of one layer alone has few bits. */
-  function sensitivities() {
     const few = subset(
       data.validation,
-      Array.from({ length: Math.min(SENSITIVITY_IMAGES, data.validation.count) }, (_, i) => i),
+      Int32Array.from({ length: Math.min(SENSITIVITY_IMAGES, data.validation.count) }, (_, i) => i),
     );
-    const lossOf = (bits: readonly Precision[]): number => {
-      using net = prepare(bits);
-      return evaluate(net.graph, net.params, few, { normalisation: data.normalisation }).loss;
-    };
-    const base = lossOf(float);
-    const sensitivity = createProgress("sensitivities", layers.length, clock, onProgress);
-    const cache = new Map<string, number>();
-    return (layer: number, side: "weightBits" | "activationBits", bits: number): number => {
-      const key = `${layer} ${side} ${bits}`;
-      let loss = cache.get(key);
-      if (loss === undefined) {
-        loss = lossOf(float.map((p, i) => (i === layer ? { ...p, [side]: bits } : p))) - base;
-        cache.set(key, loss);
-        sensitivity(layer + 1);
-      }
-      return loss;
-    };
+    const progress = createProgress("sensitivities", layers.length, clock, onProgress);
+    const sensitivity = await measureSensitivities({
+      ...limits,
+      lossOf: (bits) => {
+        using net = prepare(bits);
+        return evaluate(net.graph, net.params, few, { normalisation: data.normalisation }).loss;
+      },
+      onProgress: (done) => progress(done),
+      signal,
+    });
+    if (sensitivity) policies.push({ name: "greedy", decisions: toDecisions(greedyBits(limits, sensitivity)) });
   }
 
   const bitsResult = ({ decisions, ...outcome }: Outcome<BitsResult["name"]>): BitsResult => {

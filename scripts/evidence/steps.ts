@@ -1,0 +1,40 @@
+/** @file What the evidence scripts share: `fettle` commands whose results are kept, so that a script goes on where it stopped; Markdown rows. */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../../src/util/files.ts";
+
+/** Runs `fettle … --json --out DIR/NAME` (`isRun`, gone on with where begun) or without `--out`, and gives what it prints; a result in DIR/NAME.json is read instead. */
+export type RunStep = <T>(
+  name: string,
+  args: readonly string[],
+  options?: { readonly isRun?: boolean; readonly accepted?: readonly number[] },
+) => T;
+
+const runFlags = (dir: string) => ["--out", dir, ...(existsSync(join(dir, "config.json")) ? ["--resume"] : [])];
+
+/** Steps kept in a folder. A step throws when its command ends with an exit code that is not accepted (0 alone by default). */
+export function stepsIn(dir: string): { readonly fettle: RunStep; readonly folderOf: (name: string) => string } {
+  const folderOf = (name: string) => join(dir, name);
+  const fettle: RunStep = (name, args, { isRun = true, accepted = [0] } = {}) => {
+    const path = `${folderOf(name)}.json`;
+    if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8"));
+    const started = performance.now();
+    const command = ["src/cli/main.ts", ...args, "--json", ...(isRun ? runFlags(folderOf(name)) : [])];
+    const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: "utf8", maxBuffer: 2 ** 28 });
+    if (status === null || !accepted.includes(status)) throw new Error(`fettle ${args.join(" ")}: exit code ${status}\n${stderr}`);
+    writeFileAtomic(path, stdout);
+    console.error(`${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
+    return JSON.parse(stdout);
+  };
+  return { fettle, folderOf };
+}
+
+export const percent = (ratio: number | undefined): string => (ratio === undefined ? "-" : `${(100 * ratio).toFixed(2)}%`);
+
+export const row = (...cells: readonly string[]): void => console.log(`| ${cells.join(" | ")} |`);
+
+export function header(...cells: readonly string[]): void {
+  row(...cells);
+  row(...cells.map(() => "---"));
+}

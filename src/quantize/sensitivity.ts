@@ -1,0 +1,34 @@
+/** @file How much every layer minds few bits: the loss with one side of one layer alone at so many. */
+import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
+import type { PrecisionLimits } from "./budget.ts";
+
+export type Side = keyof Precision;
+/** How much worse the network is when one side of one layer alone has these bits; the unit does not matter. */
+export type Sensitivity = (layer: number, side: Side, bits: number) => number;
+
+export interface SensitivityOptions extends Pick<PrecisionLimits, "choices" | "pins"> {
+  /** Loss of the network at these bits. */
+  readonly lossOf: (bits: readonly Precision[]) => number;
+  readonly onProgress?: (layersDone: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Measures every choice of every layer that is not pinned; null when interrupted. */
+export async function measureSensitivities({ choices, pins, lossOf, onProgress, signal }: SensitivityOptions): Promise<Sensitivity | null> {
+  const float: readonly Precision[] = pins.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS }));
+  const base = lossOf(float);
+  const known = new Map<string, number>();
+  const keyOf = (layer: number, side: Side, bits: number) => `${layer} ${side} ${bits}`;
+  for (const [layer, pin] of pins.entries()) {
+    for (const side of ["weightBits", "activationBits"] as const) {
+      for (const bits of pin ? [] : choices[side].filter((b) => b !== FLOAT_BITS)) {
+        // a signal is heard between two turns of the event loop only
+        await new Promise((resolve) => setImmediate(resolve));
+        if (signal?.aborted) return null;
+        known.set(keyOf(layer, side, bits), lossOf(float.map((one, i) => (i === layer ? { ...one, [side]: bits } : one))) - base);
+      }
+    }
+    onProgress?.(layer + 1);
+  }
+  return (layer, side, bits) => known.get(keyOf(layer, side, bits))!;
+}
