@@ -27,7 +27,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const rng = createRng(0);
   const draw = (count: number) => Array.from({ length: count }, () => genetics.sample(rng));
   const samples = draw(64).map((genome) => ({ genome, accuracy: rng.uniform() }));
-  using predictor = openPredictor(apqImagenet, trainPredictor({ space: apqImagenet, samples, seesBits: true, seed: 0, epochs: 1 }));
+  using predictor = openPredictor(apqImagenet, await trainPredictor({ space: apqImagenet, samples, seesBits: true, seed: 0, epochs: 1 }));
   const genomes = draw(BATCH);
   predictor.predict(genomes);
   const scoring = median(Array.from({ length: REPEATS }, () => timed(() => void predictor.predict(genomes))));

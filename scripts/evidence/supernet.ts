@@ -1,10 +1,11 @@
 /**
  * @file Sub-nets straight from a supernet beside the same sub-nets trained alone: the largest, the smallest, and random ones.
  *
- *   node scripts/evidence/supernet.ts SUPERNET_DIR [--random 20] [--epochs 16] [--seed 0]
+ *   node scripts/evidence/supernet.ts SUPERNET_DIR [--random 20] [--epochs N, by default as many as the supernet had] [--seed 0]
  *
  * Prints a line for each as it is done, at the end a table; sub-nets that were trained before are not trained again.
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { calibrationBatches } from "../../src/data/calibration.ts";
@@ -28,7 +29,7 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     random: { type: "string", default: "20" },
-    epochs: { type: "string", default: "16" },
+    epochs: { type: "string" },
     seed: { type: "string", default: "0" },
   },
 });
@@ -54,7 +55,9 @@ const subnets = [
 using store = openStore(dir);
 const TASK = "sub-nets trained alone";
 const known = new Map(store.trials<{ key: string; alone: number }>(TASK).map(({ key, alone }) => [key, alone]));
-const recipe = { ...defaultRecipe, epochs: Number(values.epochs), weightDecay: 4e-5, seed: Number(values.seed) };
+const { epochs: ofSupernet } = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as { epochs: number };
+const epochs = Number(values.epochs ?? ofSupernet);
+const recipe = { ...defaultRecipe, epochs, weightDecay: 4e-5, seed: Number(values.seed) };
 
 async function trainedAlone(choices: string, graph: ReturnType<typeof subnetGraph>): Promise<number> {
   const key = `${choices}, ${JSON.stringify(recipe)}`;
@@ -80,5 +83,5 @@ for (const [title, subnet] of subnets) {
   console.log(`| ${title} | ${choices} | ${macs} | ${percent(inSupernet)}% | ${percent(alone)}% | ${percent(inSupernet - alone)} |`);
 }
 console.log(
-  `\nmean difference ${percent(mean(rows.map((row) => row.shared - row.alone)))} points over ${rows.length} sub-nets, trained alone for ${values.epochs} epochs`,
+  `\nmean difference ${percent(mean(rows.map((row) => row.shared - row.alone)))} points over ${rows.length} sub-nets, trained alone for ${epochs} epochs, the supernet for ${ofSupernet}`,
 );

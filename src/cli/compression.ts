@@ -51,27 +51,29 @@ export async function loadCompression(
   verb: "prune" | "quantize",
   target: string,
   flags: CompressionFlags,
-  { signal, protect }: CommandContext,
+  { argv, signal, protect }: CommandContext,
   resolved: Readonly<Record<string, unknown>> & { readonly recipe: Recipe },
 ): Promise<{ common: CompressionOptions; bar: ReturnType<typeof createProgressBar> } | null> {
-  const [{ modelFingerprint, openModel }, { givenNormalisation, loadImagesFor }, { fingerprint }, { claimFolder }] = await Promise.all([
-    import("../run/model-file.ts"),
-    import("../run/labelled-model.ts"),
-    import("../data/image-set.ts"),
-    import("../run/resume.ts"),
-  ]);
+  const [{ modelFingerprint, openModel }, { givenNormalisation, loadImagesFor }, { fingerprint }, { clearFolder, requireFreeFolder }] =
+    await Promise.all([
+      import("../run/model-file.ts"),
+      import("../run/labelled-model.ts"),
+      import("../data/image-set.ts"),
+      import("../run/resume.ts"),
+    ]);
   const given = givenNormalisation(verb, flags);
   const { json, dryRun, resume, debug, ...rest } = flags as CompressionFlags & { debug?: unknown };
   const opened = await openModel(target, flags.input);
   const splitSeed = flags.splitSeed ?? opened.trainedWith.splitSeed ?? flags.seed;
-  const config = configOf(verb, { model: target, ...rest, splitSeed, ...resolved });
+  const config = configOf(argv, verb, { model: target, ...rest, splitSeed, ...resolved });
   if (dryRun) {
     printJson(config);
     return null;
   }
-  if (!flags.resume) claimFolder(flags.out, flags);
+  if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model: opened.path });
   const bar = createProgressBar({ isQuiet: json === true });
   const data = await loadImagesFor(verb, opened, flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress), given);
+  if (!flags.resume) clearFolder(flags.out);
   return {
     bar,
     common: {

@@ -4,8 +4,8 @@
 const OF_THE_BEGINNING = ["--overwrite", "--dry-run", "--resume"];
 
 /** The resolved configuration, and the command line by which `fettle resume` goes on. */
-export const configOf = <T extends Readonly<Record<string, unknown>>>(command: string, fields: T) => ({
+export const configOf = <T extends Readonly<Record<string, unknown>>>(argv: readonly string[], command: string, fields: T) => ({
   command,
   ...fields,
-  argv: process.argv.slice(2).filter((word) => !OF_THE_BEGINNING.includes(word)),
+  argv: argv.filter((word) => !OF_THE_BEGINNING.includes(word)),
 });

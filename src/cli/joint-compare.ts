@@ -49,7 +49,7 @@ async function compare(supernet: string, flags: CompareFlags, context: CommandCo
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, overwrite, resume, ...rest } = flags;
-  const config = configOf("joint compare", { supernet, ...rest, budget, recipe });
+  const config = configOf(context.argv, "joint compare", { supernet, ...rest, budget, recipe });
   if (dryRun) return printJson(config);
   const [{ runJointCompare }, { ACCELERATORS }] = await Promise.all([import("../run/joint-compare-run.ts"), import("../hardware/open.ts")]);
   const { common, bar } = await loadSpecialise(supernet, flags, config, recipe, context);
@@ -57,6 +57,7 @@ async function compare(supernet: string, flags: CompareFlags, context: CommandCo
   const { limit, routes, isCancelled } = await runJointCompare({ ...common, device, budget, episodes: flags.episodes });
   bar.stop();
   if (isCancelled || routes.some(({ isMet }) => isMet === false)) process.exitCode = 4;
+  else if (routes.every(({ isMet }) => isMet === null)) process.exitCode = 3;
   if (json) return printJson({ limit, routes, isCancelled });
   const rows = routes.map(({ name, cost, isMet, test, bitOps, fileBytes, seconds }) => [
     name,

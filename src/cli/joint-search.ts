@@ -65,7 +65,7 @@ async function search(supernet: string, flags: SearchFlags, context: CommandCont
   const budgets = budgetsOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, overwrite, resume, ...rest } = flags;
-  const config = configOf("joint search", { supernet, ...rest, budgets, recipe });
+  const config = configOf(context.argv, "joint search", { supernet, ...rest, budgets, recipe });
   if (dryRun) return printJson(config);
   const [{ runJointSearch }, { openDevice }] = await Promise.all([import("../run/joint-search-run.ts"), import("../hardware/open.ts")]);
   const { common, bar } = await loadSpecialise(supernet, flags, config, recipe, context);

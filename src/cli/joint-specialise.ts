@@ -1,4 +1,7 @@
 /** @file What `joint search` and `joint compare` share: options, the supernet's images, the device. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { JointSearchRunOptions } from "../run/joint-search-run.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -29,6 +32,8 @@ export function withSpecialise(command: Command, folder: string): Command {
     .option("--no-distillation", "fine-tune on the labels alone, not on the largest sub-net's outputs");
 }
 
+const fileSha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
+
 /** Opens the supernet's images. @throws AppError CONFIG, DATA */
 export async function loadSpecialise(
   supernet: string,
@@ -37,23 +42,29 @@ export async function loadSpecialise(
   recipe: Recipe,
   { signal, protect }: CommandContext,
 ): Promise<{ common: Omit<JointSearchRunOptions, "device" | "budgets" | "method">; bar: ReturnType<typeof createProgressBar> }> {
-  const [{ loadData }, { readJointDescription }, { claimFolder }] = await Promise.all([
+  const [{ loadData }, { PREDICTOR, readJointDescription, SUPERNET }, { clearFolder, requireFreeFolder }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/joint-folder.ts"),
     import("../run/resume.ts"),
   ]);
   const { data: source, normalisation } = readJointDescription(supernet);
-  if (!flags.resume) claimFolder(flags.out, flags);
+  if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model: join(supernet, SUPERNET) });
   const bar = createProgressBar({ isQuiet: flags.json === true });
   const { name, splitSeed, validation, size, limit } = source;
   const how = { data: name, seed: splitSeed, splitSeed, validation, ...(size ? { size } : {}), ...(limit ? { limit } : {}) };
   const loaded = await loadData(flags.data ?? name, loadOptions(how, bar.onProgress));
+  if (!flags.resume) clearFolder(flags.out);
   return {
     bar,
     common: {
       supernetDir: supernet,
       dir: flags.out,
-      config,
+      // the same folder may hold another supernet by the time that a run is gone on with
+      config: {
+        ...(config as Readonly<Record<string, unknown>>),
+        supernetSha256: fileSha256(join(supernet, SUPERNET)),
+        predictorSha256: fileSha256(join(supernet, PREDICTOR)),
+      },
       population: flags.population,
       generations: flags.generations,
       judged: flags.judge,

@@ -45,19 +45,20 @@ export function registerJointTrain(joint: Command, context: CommandContext): voi
     .action((flags: TrainFlags) => train(flags, context));
 }
 
-async function train(flags: TrainFlags, { signal, protect }: CommandContext): Promise<void> {
+async function train(flags: TrainFlags, { argv, signal, protect }: CommandContext): Promise<void> {
   const { json, dryRun, resume, overwrite, ...rest } = flags;
-  const config = configOf("joint train", rest);
+  const config = configOf(argv, "joint train", rest);
   if (dryRun) return printJson(config);
-  const [{ loadData }, { runJointTrain }, { loadElasticSpace }, { claimFolder }] = await Promise.all([
+  const [{ loadData }, { runJointTrain }, { loadElasticSpace }, { clearFolder, requireFreeFolder }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/joint-train-run.ts"),
     import("../space/load.ts"),
     import("../run/resume.ts"),
   ]);
-  if (!resume) claimFolder(flags.out, flags);
+  if (!resume) requireFreeFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: json === true });
   const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
+  if (!resume) clearFolder(flags.out);
   const space = loadElasticSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
   const { size, limit, validation, splitSeed, seed } = flags;
   const result = await runJointTrain({
@@ -71,7 +72,7 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
       ...(limit === undefined ? {} : { limit }),
     },
     dir: flags.out,
-    config,
+    config: { ...config, elasticSpace: space },
     epochs: flags.epochs,
     lr: flags.lr,
     batchSize: flags.batch,

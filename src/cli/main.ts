@@ -27,6 +27,8 @@ const SAME_KEY_MS = 300;
 
 /** What commands get besides their flags. */
 export interface CommandContext {
+  /** Command and flags, as they were given or as `fettle resume` found them. */
+  readonly argv: readonly string[];
   /** Aborted at the first Ctrl-C after `protect`; the next one ends the process. */
   readonly signal: AbortSignal;
   /** From now on there is work worth saving: the first Ctrl-C no longer ends the process. */
@@ -71,7 +73,7 @@ function createProgram(context: CommandContext): Command {
     registerDoctor,
   ];
   for (const register of registrations) register(program, context);
-  registerRuns(program, (argv) => createProgram(context).parseAsync([...argv], { from: "user" }));
+  registerRuns(program, (argv) => createProgram({ ...context, argv }).parseAsync([...argv], { from: "user" }));
   for (const command of program.commands) command.exitOverride();
   return program;
 }
@@ -92,7 +94,7 @@ function report(error: unknown, isDebugging: boolean): number {
 }
 
 /** Ctrl-C ends the process, or once a command has work worth saving, aborts its signal. */
-function listenForInterrupts(): CommandContext {
+function listenForInterrupts(): Omit<CommandContext, "argv"> {
   const controller = new AbortController();
   let isProtected = false;
   let abortedMs = Number.NEGATIVE_INFINITY;
@@ -120,7 +122,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (error.code === "EPIPE") process.exit(0);
     throw error;
   });
-  const program = createProgram(listenForInterrupts());
+  const program = createProgram({ ...listenForInterrupts(), argv });
   try {
     await program.parseAsync([...argv], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;

@@ -81,14 +81,14 @@ function budgetOf({ maxLatency, maxMacs }: NasFlags) {
     : ({ kind: "macs", quantity: parseQuantity(maxMacs!, "count", "--max-macs") } as const);
 }
 
-async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promise<void> {
+async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): Promise<void> {
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { debug?: unknown };
-  const config = configOf("nas", { ...rest, budget, recipe });
+  const config = configOf(argv, "nas", { ...rest, budget, recipe });
   if (dryRun) return printJson(config);
-  const { claimFolder } = await import("../run/resume.ts");
-  if (!resume) claimFolder(flags.out, flags);
+  const { clearFolder, requireFreeFolder } = await import("../run/resume.ts");
+  if (!resume) requireFreeFolder(flags.out, flags);
   const [{ loadData }, { runNas }, { openDevice }, { loadSpace }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/nas-pipeline.ts"),
@@ -103,6 +103,7 @@ async function nas(flags: NasFlags, { signal, protect }: CommandContext): Promis
   });
   const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
   const space = loadSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
+  if (!resume) clearFolder(flags.out);
   const result = await runNas({
     data,
     space,

@@ -85,13 +85,13 @@ function givenFlags(command: Command): Record<string, unknown> {
   return Object.fromEntries(Object.entries(flags).filter(([key]) => command.getOptionValueSource(key) !== "default"));
 }
 
-async function run(target: string | undefined, command: Command, { signal, protect }: CommandContext): Promise<void> {
+async function run(target: string | undefined, command: Command, { argv, signal, protect }: CommandContext): Promise<void> {
   const { config: file, json, dryRun, overwrite, resume, debug, ...given } = givenFlags(command) as HowFlags & Partial<OptimizeConfig>;
   const [{ loadConfigFile }, { resolveConfig }] = await Promise.all([import("./config-file.ts"), import("../pipeline/config.ts")]);
   const merged = { ...(await loadConfigFile(file)), ...given, ...(target === undefined ? {} : { model: target }) };
   const config = resolveConfig(merged, "optimize");
-  const { argv } = configOf("optimize", {});
-  if (dryRun) return printJson({ command: "optimize", ...config, argv });
+  const begun = configOf(argv, "optimize", config);
+  if (dryRun) return printJson(begun);
   const { optimize } = await import("../pipeline/optimize.ts");
   const bar = createProgressBar({ isQuiet: json === true });
   const running = optimize(config, {
@@ -99,7 +99,7 @@ async function run(target: string | undefined, command: Command, { signal, prote
     resume: resume === true,
     overwrite: overwrite === true,
     nameOf: flagOf,
-    facts: { argv },
+    facts: { argv: begun.argv },
   });
   for await (const event of running) show(event, bar.onProgress, protect, json === true);
   const result = await running.result;

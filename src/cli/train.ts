@@ -103,16 +103,16 @@ export function registerTrain(program: Command, context: CommandContext): void {
     .action((flags: TrainFlags) => train(flags, context));
 }
 
-async function train(flags: TrainFlags, { signal, protect }: CommandContext): Promise<void> {
+async function train(flags: TrainFlags, { argv, signal, protect }: CommandContext): Promise<void> {
   const { loadData } = await import("../data/load.ts");
   const { trainNetwork } = await import("../run/train-run.ts");
   const { modelPath, requireSameClasses, trainedWith } = await import("../run/model-file.ts");
-  const { claimFolder, requireSameRun } = await import("../run/resume.ts");
+  const { clearFolder, requireFreeFolder, requireSameRun } = await import("../run/resume.ts");
   const recipe = recipeOf(flags);
   requireNetwork(flags.net);
   const teacher = flags.teacher === undefined ? null : trainedWith(modelPath(flags.teacher));
   const splitSeed = flags.splitSeed ?? teacher?.splitSeed ?? flags.seed;
-  const config = configOf("train", {
+  const config = configOf(argv, "train", {
     net: flags.net,
     data: flags.data,
     size: flags.size,
@@ -125,10 +125,11 @@ async function train(flags: TrainFlags, { signal, protect }: CommandContext): Pr
   });
   if (flags.dryRun) return printJson(config);
   if (flags.resume) requireSameRun(flags.out, config, ["threads"]);
-  else claimFolder(flags.out, flags);
+  else requireFreeFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: flags.json === true });
   const data = await loadData(flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress));
   requireSameClasses(`train: the teacher ${flags.teacher}`, teacher?.classes ?? null, data.train.classes);
+  if (!flags.resume) clearFolder(flags.out);
   protect();
   let progress: ((done: number, message?: string) => void) | null = null;
   let latest = "";

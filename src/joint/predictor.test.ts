@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { createGenetics, type Genome } from "../space/genome.ts";
 import { elasticBlocks } from "../space/subnet.ts";
 import { createRng } from "../util/rng.ts";
+import { mean } from "../util/statistics.ts";
 import { tinySpace as space } from "./fixtures.ts";
-import { type AccuracySample, openPredictor, trainPredictor } from "./predictor.ts";
+import { type AccuracySample, openPredictor, type PredictorState, trainPredictor } from "./predictor.ts";
 import { kendallTau, pairwiseAccuracy } from "./ranking.ts";
 import { splitByArchitecture } from "./split-samples.ts";
 
@@ -28,7 +29,7 @@ const draw = (count: number, seed: number, countsBits: boolean): AccuracySample[
   const rng = createRng(seed);
   return Array.from({ length: count }, () => genetics.sample(rng)).map((genome) => ({ genome, accuracy: accuracyOf(genome, countsBits) }));
 };
-function heldOut(state: ReturnType<typeof trainPredictor>, countsBits: boolean): number {
+function heldOut(state: PredictorState, countsBits: boolean): number {
   using predictor = openPredictor(space, state);
   const test = draw(100, 99, countsBits);
   return pairwiseAccuracy(
@@ -49,17 +50,26 @@ test("samples are set aside with all others of their architecture", () => {
     [...siblings, ...whole],
     [...whole.toReversed(), ...siblings],
   ]) {
-    const { aside, rest } = splitByArchitecture(space, samples, 0.2);
+    const { aside, rest, architecturesAside } = splitByArchitecture(space, samples, 0.2, createRng(5));
     expect([...aside, ...rest]).toHaveLength(samples.length);
     expect(aside.length).toBeGreaterThanOrEqual(4);
+    expect(new Set(aside.map(keyOf)).size).toBe(architecturesAside);
     const kept = new Set(rest.map(keyOf));
     expect(aside.filter((sample) => kept.has(keyOf(sample)))).toEqual([]);
   }
-  expect(splitByArchitecture(space, siblings, 0.2)).toEqual({ aside: [], rest: siblings });
+  expect(splitByArchitecture(space, siblings, 0.2, createRng(5))).toEqual({ aside: [], rest: siblings, architecturesAside: 0 });
 });
 
-describe("a predictor", () => {
-  const float = trainPredictor({ space, samples: draw(300, 1, false), seesBits: false, seed: 0 });
+test("an architecture of many samples is set aside no sooner than one of a single", () => {
+  const singles = draw(90, 6, true);
+  const families = draw(9, 8, true).flatMap((one) => Array.from({ length: 10 }, () => one));
+  const samples = createRng(1).shuffle([...singles, ...families]);
+  const counts = Array.from({ length: 20 }, (_, i) => splitByArchitecture(space, samples, 0.2, createRng(i)).architecturesAside);
+  expect(mean(counts)).toBeGreaterThan(14); // of 99, a fifth
+});
+
+describe("a predictor", async () => {
+  const float = await trainPredictor({ space, samples: draw(300, 1, false), seesBits: false, seed: 0 });
 
   test("puts architectures in order that it has not seen, and is true to scale", () => {
     expect(heldOut(float, false)).toBeGreaterThan(0.93);
@@ -67,18 +77,18 @@ describe("a predictor", () => {
     for (const { genome, accuracy } of draw(20, 7, false)) expect(Math.abs(predictor.predict([genome])[0]! - accuracy)).toBeLessThan(0.04);
   });
 
-  test("learns of bits from few samples, and from fewer when it begins with what is known of the architecture", () => {
+  test("learns of bits from few samples, and from fewer when it begins with what is known of the architecture", async () => {
     const few = draw(24, 2, true);
-    const alone = trainPredictor({ space, samples: few, seesBits: true, seed: 0 });
-    const transferred = trainPredictor({ space, samples: few, seesBits: true, from: float, seed: 0 });
+    const alone = await trainPredictor({ space, samples: few, seesBits: true, seed: 0 });
+    const transferred = await trainPredictor({ space, samples: few, seesBits: true, from: float, seed: 0 });
     expect(heldOut(transferred, true)).toBeGreaterThan(heldOut(alone, true));
-    const many = trainPredictor({ space, samples: draw(300, 3, true), seesBits: true, from: float, seed: 0 });
+    const many = await trainPredictor({ space, samples: draw(300, 3, true), seesBits: true, from: float, seed: 0 });
     expect(heldOut(many, true)).toBeGreaterThan(0.93);
   });
 
-  test("same seed, same predictor", () => {
+  test("same seed, same predictor", async () => {
     const train = () => trainPredictor({ space, samples: draw(40, 1, true), seesBits: true, seed: 3, epochs: 5 });
-    expect(train()).toEqual(train());
+    expect(await train()).toEqual(await train());
   });
 });
 

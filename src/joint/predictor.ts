@@ -42,6 +42,8 @@ export interface PredictorTraining {
   readonly seed: number;
   /** Most epochs (default 200); training ends earlier when held-out samples are no longer predicted better. */
   readonly epochs?: number;
+  /** Ends the training after the epoch that is on. */
+  readonly signal?: AbortSignal;
 }
 
 const LR = 1e-3;
@@ -101,7 +103,8 @@ const squaredError = (
  * Trains on some of the samples and keeps the weights that predict the others best. Adam at 1e-3 on the mean squared error; the
  * published code has no recipe.
  */
-export function trainPredictor({ space, samples, seesBits, from, seed, epochs = 200 }: PredictorTraining): PredictorState {
+export async function trainPredictor(training: PredictorTraining): Promise<PredictorState> {
+  const { space, samples, seesBits, from, seed, epochs = 200, signal } = training;
   const encoding = createEncoding(space);
   const rng = createRng(seed);
   using params = createPredictorParameters(encoding, seesBits, rng.fork("weights"));
@@ -117,8 +120,7 @@ export function trainPredictor({ space, samples, seesBits, from, seed, epochs = 
   const average = mean(accuracies);
   const deviation = Math.sqrt(mean(accuracies.map((a) => (a - average) ** 2))) || 1;
   const scale = { seesBits, mean: average, deviation };
-  const shuffled = rng.fork("split").shuffle([...samples]);
-  const { aside, rest: train } = splitByArchitecture(space, shuffled, HELD_OUT);
+  const { aside, rest: train } = splitByArchitecture(space, samples, HELD_OUT, rng.fork("split"));
   const heldOut = aside.length > 0 ? aside : train;
   const optimizer = createAdam(params, {});
   const errorOfHeldOut = () =>
@@ -141,6 +143,9 @@ export function trainPredictor({ space, samples, seesBits, from, seed, epochs = 
     }
     const error = errorOfHeldOut();
     if (error < best.error) best = { error, epoch, weights: exportWeights(params) };
+    // a signal is heard between two turns of the event loop only
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal?.aborted) break;
   }
   return { ...scale, weights: best.weights };
 }

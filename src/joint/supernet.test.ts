@@ -127,8 +127,11 @@ describe("a supernet", () => {
     const data = easyData();
     const batch = Float32Array.from(images);
     const before = exportWeights(shared);
-    const accuracy = subnetAccuracy(space, shared, smallestSubnet(space), { data, images: [batch, batch] });
-    expect(accuracy).toBeGreaterThanOrEqual(0);
+    const judged = (batches: Float32Array[]) => subnetAccuracy(space, shared, smallestSubnet(space), { data, images: batches });
+    const accuracy = judged([batch, batch]);
+    expect(accuracy).toBe(judged([batch]));
+    // statistics of other images give other answers
+    expect([0.01, 30, -5].map((factor) => judged([batch.map((v) => factor * v + factor)]))).not.toEqual([accuracy, accuracy, accuracy]);
     expect(exportWeights(shared)).toEqual(before);
   });
 });

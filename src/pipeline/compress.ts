@@ -11,8 +11,19 @@ import type { StageName } from "../run/stage-names.ts";
 import { DEFAULT_SEARCH, leastSearchMs, type Pace, planSearch, requireTime, type SearchEffort } from "./effort.ts";
 import { type CostLimit, isAlwaysInBits } from "./limits.ts";
 import { measurePace } from "./pace.ts";
-import { BITS, describeReach, LOWEST_DENSITY, pruningTargets, quantizationFor, type ReachedLimit, reachOf, requireReach } from "./reach.ts";
+import {
+  BITS,
+  bearingOnBits,
+  describeReach,
+  LOWEST_DENSITY,
+  pruningTargets,
+  quantizationFor,
+  type ReachedLimit,
+  reachOf,
+  requireReach,
+} from "./reach.ts";
 import { commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
+import { unlessOutOfReach } from "./so-far.ts";
 import type { StageAt } from "./stages.ts";
 
 /** Of what is left of the time: pruning before quantisation, and quantisation that may turn out to be for nothing. */
@@ -115,7 +126,7 @@ function pruneStage(
 }
 
 function quantizeStage(opened: OpenedModel, share: number, plan: Plan, settings: StageSettings): Promise<StageOutcome> {
-  const { kinds, device, scheme } = quantizationFor(plan.reached, settings.device);
+  const { kinds, device, scheme } = quantizationFor(bearingOnBits(plan.reached, settings.device), settings.device);
   const limitOf = (kind: string) => plan.reached.find((limit) => limit.kind === kind)!.limit;
   return settings.stages.run("quantized", async (at) => {
     const { card, constraints, original, isCancelled } = await runQuantize({
@@ -176,7 +187,9 @@ export async function compress(opened: OpenedModel, costs: readonly CostLimit[],
     current = await openModel(stages.dirOf("pruned"));
   }
   if (!isQuantized || signal?.aborted) return { costs: reached, outcomes };
-  const isForCpu = isCpu(device) && quantizationFor(reached, device).kinds.includes("latency");
-  const later = isForCpu ? await attemptOnCpu(opened, current, plan, settings) : [await quantizeStage(current, 1, plan, settings)];
+  const isForCpu = isCpu(device) && quantizationFor(bearingOnBits(reached, device), device).kinds.includes("latency");
+  const quantize = async () =>
+    isForCpu ? await attemptOnCpu(opened, current, plan, settings) : [await quantizeStage(current, 1, plan, settings)];
+  const later = outcomes.length > 0 ? ((await unlessOutOfReach(quantize, settings)) ?? []) : await quantize();
   return { costs: reached, outcomes: [...outcomes, ...later] };
 }

@@ -14,7 +14,8 @@ test("defaults are filled in, objects of a program are taken as they are", () =>
 test.each([
   [{ data: "fashion-mnist", maxLatncy: "1ms" }, 'config: keys must be known, got "maxLatncy" — did you mean maxLatency?'],
   [{ data: "fashion-mnist", zzzzzzzzzzzz: 1 }, 'config: keys must be known, got "zzzzzzzzzzzz"'],
-  [{}, /^config: data must be valid, got Invalid input/],
+  [{}, /^config: data must be given, got none — for example images:photos/],
+  [{ data: 3 }, /^config: data must be valid, got Invalid input/],
   [{ data: "fashion-mnist", batch: 0.5 }, /^config: batch must be valid, got Invalid input: expected int/],
   [{ data: "fashion-mnist", method: "fast" }, /^config: method must be valid, got Invalid option/],
 ])("%j is refused", (config, message) => {

@@ -54,7 +54,8 @@ const isDevice = (value: unknown) => {
   return isAny && ((value as PruneDevice).kind !== "simulated" || isObjectWith("precisions", "layerCost", "energyMj")(value));
 };
 
-const fileSchema = z.strictObject(fields);
+/** Flags may give what a file leaves out, the images too; it may name its schema. */
+const fileSchema = z.strictObject({ $schema: z.string().optional(), ...fields, data: fields.data.optional() });
 const schema = z.strictObject({
   ...fields,
   data: z.union([z.string(), z.custom<DataSplits>(isObjectWith("train", "validation", "test", "normalisation"))]),
@@ -73,6 +74,11 @@ export const defineConfig = (config: Partial<OptimizeConfig>): Partial<OptimizeC
 
 /** @param where names the file or the call in errors @throws AppError CONFIG naming the key and, where it is unknown, the nearest one */
 export function resolveConfig(config: unknown, where: string): ResolvedConfig {
+  if (isObjectWith()(config) && (config as { data?: unknown }).data === undefined)
+    throw new AppError(
+      "CONFIG",
+      `${where}: data must be given, got none — for example images:photos, a folder with one folder of images a class`,
+    );
   const result = schema.safeParse(config);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

@@ -7,30 +7,46 @@ export interface Deadline {
   leftMs(): number | null;
   /** Ends when `share` of what is left now is over, with a little slack; undefined without a limit. */
   until(share: number): AbortSignal | undefined;
-  /** Remembers how much was used, for a run that is gone on with. */
+  /** Remembers how much was used, for a run that is gone on with: now, or every few seconds when told that it goes on. */
   note(): void;
+  tick(): void;
 }
 
 /** Share of its time that a stage may overrun before it is ended. */
 const SLACK = 1.1;
 /** What a stage has at least: beginning alone takes seconds. */
 const LEAST_MS = 10_000;
+const NOTED_EVERY_MS = 5000;
 
-/** @param timeMs for the run, over all its beginnings; null for no limit */
-export function createDeadline(timeMs: number | null, folder: RunFolder, resume: boolean, clock: Clock): Deadline {
+export interface DeadlineOptions {
+  /** For the run, over all its beginnings; null for no limit. */
+  readonly timeMs: number | null;
+  readonly folder: RunFolder;
+  readonly resume: boolean;
+  readonly clock: Clock;
+  /** When this beginning of the run began, on the clock. */
+  readonly startedMs: number;
+}
+
+export function createDeadline({ timeMs, folder, resume, clock, startedMs }: DeadlineOptions): Deadline {
   const journal = folder.journal<number>("time", resume);
   const usedMs = journal.entries.at(-1) ?? 0;
-  const started = clock.nowMs();
-  const elapsedMs = () => usedMs + clock.nowMs() - started;
+  let notedMs = startedMs;
+  const elapsedMs = () => usedMs + clock.nowMs() - startedMs;
   const leftMs = () => (timeMs === null ? null : Math.max(0, timeMs - elapsedMs()));
+  const note = () => {
+    notedMs = clock.nowMs();
+    if (timeMs !== null) journal.append(Math.round(elapsedMs()));
+  };
   return {
     leftMs,
     until: (share) => {
       const left = leftMs();
       return left === null ? undefined : AbortSignal.timeout(Math.max(LEAST_MS, Math.round(Math.min(1, SLACK * share) * left)));
     },
-    note: () => {
-      if (timeMs !== null) journal.append(Math.round(elapsedMs()));
+    note,
+    tick: () => {
+      if (clock.nowMs() - notedMs >= NOTED_EVERY_MS) note();
     },
   };
 }

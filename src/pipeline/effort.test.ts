@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  architectureTakesMs,
   type Images,
+  jointTakesMs,
   leastArchitectureMs,
   leastJointMs,
   leastSearchMs,
@@ -11,22 +13,50 @@ import {
   planSearch,
   planTuning,
   requireTime,
+  type SearchStage,
+  searchTakesMs,
 } from "./effort.ts";
 
 const paces = fc.record({ stepMs: fc.double({ min: 1, max: 500, noNaN: true }), imageMs: fc.double({ min: 0.01, max: 5, noNaN: true }) });
 const sets = fc.record({ stepsPerEpoch: fc.integer({ min: 1, max: 2000 }), validation: fc.integer({ min: 50, max: 10_000 }) });
 const HOUR = 3_600_000;
 
+interface Planned {
+  readonly effort: object;
+  readonly takesMs: number;
+}
 interface Plan {
   readonly name: string;
-  readonly plan: (timeMs: number, pace: Pace, images: Images) => object;
+  readonly plan: (timeMs: number, pace: Pace, images: Images) => Planned;
   readonly leastMs: (pace: Pace, images: Images) => number;
 }
+const searchPlan = (stage: SearchStage): Plan => ({
+  name: stage,
+  plan: (timeMs, pace, images) => {
+    const effort = planSearch(stage, timeMs, pace, images);
+    return { effort, takesMs: searchTakesMs(stage, effort, pace, images) };
+  },
+  leastMs: (pace, images) => leastSearchMs(stage, pace, images),
+});
 const plans: readonly Plan[] = [
-  { name: "pruning", plan: (...all) => planSearch("pruned", ...all), leastMs: (...all) => leastSearchMs("pruned", ...all) },
-  { name: "quantisation", plan: (...all) => planSearch("quantized", ...all), leastMs: (...all) => leastSearchMs("quantized", ...all) },
-  { name: "a supernet", plan: planJoint, leastMs: leastJointMs },
-  { name: "an architecture", plan: planArchitecture, leastMs: leastArchitectureMs },
+  searchPlan("pruned"),
+  searchPlan("quantized"),
+  {
+    name: "a supernet",
+    plan: (timeMs, pace, images) => {
+      const effort = planJoint(timeMs, pace, images);
+      return { effort, takesMs: jointTakesMs(effort, pace, images) };
+    },
+    leastMs: leastJointMs,
+  },
+  {
+    name: "an architecture",
+    plan: (timeMs, pace, images) => {
+      const effort = planArchitecture(timeMs, pace, images);
+      return { effort, takesMs: architectureTakesMs(effort, pace, images) };
+    },
+    leastMs: leastArchitectureMs,
+  },
 ];
 
 describe.each(plans)("the plan of $name", ({ plan, leastMs }) => {
@@ -36,10 +66,18 @@ describe.each(plans)("the plan of $name", ({ plan, leastMs }) => {
     fc.assert(
       fc.property(paces, sets, fc.double({ min: 0, max: 10 * HOUR, noNaN: true }), (pace, images, timeMs) => {
         const [none, one, twice] = [0, timeMs, 2 * timeMs].map((ms) => plan(ms, pace, images));
-        expect(total(one!)).toBeGreaterThanOrEqual(total(none!));
-        expect(total(twice!)).toBeGreaterThanOrEqual(total(one!));
-        for (const n of Object.values(none!)) expect(n).toBeGreaterThanOrEqual(1);
-        expect(total(plan(leastMs(pace, images), pace, images))).toBeGreaterThanOrEqual(total(none!));
+        expect(one!.takesMs).toBeGreaterThanOrEqual(none!.takesMs * 0.999);
+        expect(total(twice!.effort)).toBeGreaterThanOrEqual(total(one!.effort));
+        expect(none!.takesMs).toBeCloseTo(leastMs(pace, images), 3);
+      }),
+    );
+  });
+
+  test("fits into the time, if that is the least or more", () => {
+    fc.assert(
+      fc.property(paces, sets, fc.double({ min: 1, max: 50, noNaN: true }), (pace, images, times) => {
+        const timeMs = times * leastMs(pace, images);
+        expect(plan(timeMs, pace, images).takesMs).toBeLessThanOrEqual(timeMs * 1.001);
       }),
     );
   });

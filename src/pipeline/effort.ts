@@ -56,6 +56,8 @@ const SUBNET = 0.65;
 const SEARCH_STEP = 2.2;
 
 const FEWEST_EPISODES = 10;
+/** Sub-nets that are judged before one is chosen. */
+const JUDGED = 8;
 const FEWEST_SAMPLES = 24;
 /** One for every stage of the shrinking, two for the first. */
 const FEWEST_SUPERNET_EPOCHS = 5;
@@ -82,11 +84,15 @@ function searchCosts(stage: SearchStage, { stepMs, imageMs }: Pace, images: Imag
   };
 }
 
-/** The least that pruning or quantisation takes. */
-export function leastSearchMs(stage: SearchStage, pace: Pace, images: Images): number {
+/** What pruning or quantisation takes, with one policy trained. */
+export function searchTakesMs(stage: SearchStage, { episodes, epochs }: SearchEffort, pace: Pace, images: Images): number {
   const { episodeMs, epochMs } = searchCosts(stage, pace, images);
-  return FEWEST_EPISODES * episodeMs + epochMs;
+  return episodes * episodeMs + epochs * epochMs;
 }
+
+/** The least that pruning or quantisation takes. */
+export const leastSearchMs = (stage: SearchStage, pace: Pace, images: Images): number =>
+  searchTakesMs(stage, { episodes: FEWEST_EPISODES, epochs: 1 }, pace, images);
 
 /**
  * Pruning or quantisation in `timeMs`, or the least: half of it searches, the rest trains.
@@ -100,7 +106,8 @@ export function planSearch(
   { given = {}, finalists = 1 }: { readonly given?: Partial<SearchEffort>; readonly finalists?: number } = {},
 ): SearchEffort {
   const { episodeMs, epochMs } = searchCosts(stage, pace, images);
-  const episodes = given.episodes ?? clamp(timeMs / 2 / episodeMs, FEWEST_EPISODES, 2 * DEFAULT_SEARCH.episodes);
+  const searchMs = Math.min(timeMs / 2, timeMs - finalists * epochMs);
+  const episodes = given.episodes ?? clamp(searchMs / episodeMs, FEWEST_EPISODES, 2 * DEFAULT_SEARCH.episodes);
   return { episodes, epochs: given.epochs ?? clamp((timeMs - episodes * episodeMs) / finalists / epochMs, 1, 30) };
 }
 
@@ -113,41 +120,61 @@ function jointCosts({ stepMs, imageMs }: Pace, images: Images) {
   };
 }
 
-/** The least that a supernet and its predictors take. */
-export function leastJointMs(pace: Pace, images: Images): number {
+/** What a supernet and its predictors take. */
+export function jointTakesMs(
+  { epochs, floatSamples, quantizedSamples }: Omit<JointEffort, "tuneSteps">,
+  pace: Pace,
+  images: Images,
+): number {
   const { epochMs, floatMs, quantizedMs } = jointCosts(pace, images);
-  return FEWEST_SUPERNET_EPOCHS * epochMs + FEWEST_SAMPLES * (floatMs + quantizedMs);
+  return epochs * epochMs + floatSamples * floatMs + quantizedSamples * quantizedMs;
 }
+
+/** The least that a supernet and its predictors take. */
+export const leastJointMs = (pace: Pace, images: Images): number =>
+  jointTakesMs({ epochs: FEWEST_SUPERNET_EPOCHS, floatSamples: FEWEST_SAMPLES, quantizedSamples: FEWEST_SAMPLES }, pace, images);
 
 /** Training a supernet and its predictors in `timeMs`, or the least, by the pace of its largest network. */
 export function planJoint(timeMs: number, pace: Pace, images: Images): JointEffort {
   const { epochMs, floatMs, quantizedMs } = jointCosts(pace, images);
-  const floatSamples = clamp((0.08 * timeMs) / floatMs, FEWEST_SAMPLES, DEFAULT_JOINT.floatSamples);
-  const quantizedSamples = clamp((0.17 * timeMs) / quantizedMs, FEWEST_SAMPLES, DEFAULT_JOINT.quantizedSamples);
+  // as long as the supernet gets its fewest epochs
+  const samplesMs = Math.min(0.25 * timeMs, timeMs - FEWEST_SUPERNET_EPOCHS * epochMs);
+  const fewestMs = FEWEST_SAMPLES * (floatMs + quantizedMs);
+  const moreMs = Math.max(0, samplesMs - fewestMs);
+  const floatSamples = clamp(FEWEST_SAMPLES + (0.3 * moreMs) / floatMs, FEWEST_SAMPLES, DEFAULT_JOINT.floatSamples);
+  const quantizedSamples = clamp(FEWEST_SAMPLES + (0.7 * moreMs) / quantizedMs, FEWEST_SAMPLES, DEFAULT_JOINT.quantizedSamples);
   const rest = timeMs - floatSamples * floatMs - quantizedSamples * quantizedMs;
   return { epochs: clamp(rest / epochMs, FEWEST_SUPERNET_EPOCHS, 200), floatSamples, quantizedSamples, tuneSteps: PLANNED_TUNE_STEPS };
 }
 
+const tuningEpochMs = ({ stepMs, imageMs }: Pace, { stepsPerEpoch, validation }: Images): number =>
+  SUBNET * (stepsPerEpoch * (WITH_BITS + WITH_TEACHER - 1) * stepMs + imageMs * validation);
+
+/** The least that the choice of a sub-net takes: judging the best as predicted, and one epoch. */
+export const leastTuningMs = (pace: Pace, images: Images): number =>
+  JUDGED * jointCosts(pace, images).quantizedMs + tuningEpochMs(pace, images);
+
 /** Training a found sub-net with bits in `timeMs`, or one epoch. */
-export function planTuning(timeMs: number, { stepMs, imageMs }: Pace, images: Images): number {
-  const epochMs = SUBNET * (images.stepsPerEpoch * (WITH_BITS + WITH_TEACHER - 1) * stepMs + imageMs * images.validation);
-  return clamp(timeMs / epochMs, 1, 40);
-}
+export const planTuning = (timeMs: number, pace: Pace, images: Images): number => clamp(timeMs / tuningEpochMs(pace, images), 1, 40);
 
 function architectureCosts({ stepMs }: Pace, images: Images) {
   return { searchMs: images.stepsPerEpoch * SEARCH_STEP * SUBNET * stepMs, trainMs: images.stepsPerEpoch * SUBNET * stepMs };
 }
 
-/** The least that the search for an architecture and its training take. */
-export function leastArchitectureMs(pace: Pace, images: Images): number {
+/** What the search for an architecture and its training take. */
+export function architectureTakesMs({ warmupEpochs, searchEpochs, epochs }: ArchitectureEffort, pace: Pace, images: Images): number {
   const { searchMs, trainMs } = architectureCosts(pace, images);
-  return 4 * searchMs + 2 * trainMs;
+  return (warmupEpochs + searchEpochs) * searchMs + epochs * trainMs;
 }
+
+/** The least that the search for an architecture and its training take. */
+export const leastArchitectureMs = (pace: Pace, images: Images): number =>
+  architectureTakesMs({ warmupEpochs: 1, searchEpochs: 3, epochs: 2 }, pace, images);
 
 /** Searching an architecture and training it in `timeMs`, or the least, by the pace of the space's largest network. */
 export function planArchitecture(timeMs: number, pace: Pace, images: Images): ArchitectureEffort {
   const { searchMs, trainMs } = architectureCosts(pace, images);
-  const epochs = clamp(timeMs / 2 / searchMs, 4, 160);
+  const epochs = clamp(Math.min(timeMs / 2, timeMs - 2 * trainMs) / searchMs, 4, 160);
   const warmupEpochs = Math.max(1, Math.floor(epochs / 4));
   return { warmupEpochs, searchEpochs: epochs - warmupEpochs, epochs: clamp((timeMs - epochs * searchMs) / trainMs, 2, 100) };
 }

@@ -45,6 +45,8 @@ export interface OptimizeRunOptions {
   readonly space: SpaceDescription;
   /** For all stages; null: as much as their defaults take. */
   readonly timeMs: number | null;
+  /** When the time began to run, on the clock (default: when the stages begin). */
+  readonly startedMs?: number;
   /** Of training from scratch; the epochs are planned. */
   readonly recipe: Recipe;
   /** Highest learning rate of a model that is trained already. */
@@ -101,9 +103,14 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
     isBegun = true;
     options.onStage?.(name, at);
   };
-  const deadline = createDeadline(options.timeMs, folder, resume, clock);
+  const { timeMs, startedMs = clock.nowMs() } = options;
+  const deadline = createDeadline({ timeMs, folder, resume, clock, startedMs });
   const stages = createStages({ folder, deadline, resume, ...(signal ? { signal } : {}), onStage });
-  const settings: StageSettings = { ...options, stages, deadline, clock, onNote: options.onNote ?? (() => {}) };
+  const onProgress: OnProgress = (event) => {
+    deadline.tick();
+    options.onProgress?.(event);
+  };
+  const settings: StageSettings = { ...options, stages, deadline, clock, onProgress, onNote: options.onNote ?? (() => {}) };
   let route: Route;
   try {
     route = await routeOf(options, settings);

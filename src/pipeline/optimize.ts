@@ -10,7 +10,7 @@ import { openDevice } from "../hardware/open.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
 import { modelFingerprint, type OpenedModel, openModel } from "../run/model-file.ts";
-import { claimFolder } from "../run/resume.ts";
+import { clearFolder, requireFreeFolder } from "../run/resume.ts";
 import type { StageName } from "../run/stage-names.ts";
 import { requireBatch } from "../run/train-run.ts";
 import { mobileNetSpace } from "../space/description.ts";
@@ -95,11 +95,12 @@ async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, sp
 
 async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: OptimizeEvent) => void): Promise<OptimizeResult> {
   const { signal, resume = false, nameOf = (key) => key, clock = systemClock } = how;
+  const startedMs = clock.nowMs();
   requireUsed(config, nameOf);
   const limits = parseLimits(config, nameOf);
   const timeMs = config.time === undefined ? null : parseDuration(config.time, nameOf("time"));
-  if (!resume) claimFolder(config.out, { overwrite: how.overwrite === true });
   const opened = config.model === undefined ? null : await openModel(config.model, config.input);
+  if (!resume) requireFreeFolder(config.out, { overwrite: how.overwrite === true, model: opened?.path });
   const splitSeed = config.splitSeed ?? opened?.trainedWith.splitSeed ?? config.seed;
   const onNote = (text: string) => emit({ type: "note", text });
   const onProgress = (event: ProgressEvent) => emit({ type: "progress", ...event });
@@ -109,6 +110,7 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
       : config.device;
   const data: DataSplits = await loadImages(config, opened, splitSeed, emit);
   requireBatch(data, config.batch);
+  if (!resume) clearFolder(config.out);
   const images = { input: data.train.shape, classes: data.train.classes.length, width: config.width };
   const { size, limit, validation } = config;
   const recipe = {
@@ -134,6 +136,7 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     elasticSpace: elasticMobileNet(images),
     space: mobileNetSpace(images),
     timeMs,
+    startedMs,
     recipe,
     tuneLr: (opened ? config.lr : undefined) ?? TUNE_LR,
     ...(config.episodes === undefined ? {} : { episodes: config.episodes }),

@@ -1,5 +1,5 @@
 /** @file What a run of several stages gives: the last stage's model, with every limit of the run told. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isCpu } from "../hardware/kinds.ts";
 import type { Card, Constraint } from "../run/card.ts";
@@ -31,9 +31,14 @@ export function constraintsOf({ costs, outcomes }: Route, card: Card, accuracyDr
 /** Files of a stage that are the run's own. */
 const KEPT = ["model.onnx", "policy.json", "layers.json", "frontier.json", "weights.safetensors"] as const;
 
-/** Gives the run's folder the model of its last stage, and the card with every limit. */
+/** Gives the run's folder the model of its last stage and nothing of an earlier one, and the card with every limit. */
 export function keepOutcome(folder: RunFolder, dir: string, card: Card, constraints: readonly Constraint[]): Card {
-  for (const name of KEPT) if (existsSync(join(dir, name))) folder.writeBytes(name, readFileSync(join(dir, name)));
+  if (dir !== folder.dir)
+    for (const name of KEPT) {
+      const path = join(dir, name);
+      if (existsSync(path)) folder.writeBytes(name, readFileSync(path));
+      else rmSync(folder.path(name), { force: true });
+    }
   const own = { ...card, constraints };
   folder.writeJson("card.json", own);
   return own;

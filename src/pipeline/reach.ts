@@ -34,6 +34,12 @@ export const BITS = { lowest: 2, highest: 8 } as const;
 const perPruned = (kind: CostKind): number => (kind === "bitops" ? BITOPS_PER_MAC : 1);
 const WHOLE = { kind: "percent", ratio: 1 } as const;
 
+/** The limits that quantisation is to mind: a latency on this CPU that holds with floats leaves the bits free, which then only store weights. */
+export const bearingOnBits = <T extends { readonly kind: CostKind; readonly now: number; readonly limit: number }>(
+  costs: readonly T[],
+  device: PruneDevice,
+): T[] => costs.filter(({ kind, now, limit }) => !(kind === "latency" && isCpu(device) && limit >= now));
+
 /** How quantisation is to go about the limits: bytes of a file alone need no device, and may share values. */
 export function quantizationFor(costs: readonly Pick<CostLimit, "kind">[], device: PruneDevice) {
   const kinds = costs.map(({ kind }) => kind).filter((kind) => dependsOnBits(kind, device));
@@ -102,18 +108,22 @@ export async function reachOf(options: ReachOptions): Promise<{ readonly reached
   const rounding = { step, lowest: LOWEST_DENSITY, isStrict: true };
   const least = cheapest({ prunable, cost: macsCost(prunable), budget: 0, rounding });
   const costAt = (kind: CostKind, kept: readonly number[]) => perPruned(kind) * byKind.get(PRUNED_AS[kind])!.cost(kept);
-  const bits = await bitCosts(model, options);
+  const asked = costs.map(({ kind, quantity }) => {
+    const now = costAt(kind, sizes);
+    return { kind, quantity, now, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * now };
+  });
+  const forBits = { ...options, costs: bearingOnBits(asked, device) };
+  const bits = await bitCosts(model, forBits);
   // a CPU would be measured layer by layer once more, for what is then measured whole
   const isMeasuredTwice = isCpu(device) && bits.has("latency");
-  const bitsOfLeast = isMeasuredTwice ? null : await bitCosts(smallest(model, prunable, least), options);
-  const reached = costs.map(({ kind, quantity }): ReachedLimit => {
-    const now = costAt(kind, sizes);
+  const bitsOfLeast = isMeasuredTwice ? null : await bitCosts(smallest(model, prunable, least), forBits);
+  const reached = asked.map(({ kind, now, limit }): ReachedLimit => {
     const pruned = costAt(kind, least) / now;
     const own = bits.get(kind) ?? { eight: now, fewest: now };
     const fewestBits = Math.min(1, own.fewest / now);
     const both = (bitsOfLeast?.get(kind)?.fewest ?? fewestBits * pruned * now) / now;
     const leverage = { pruned, eightBits: Math.min(1, own.eight / now), fewestBits, both: Math.min(both, pruned, fewestBits) };
-    return { kind, now, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * now, leverage };
+    return { kind, now, limit, leverage };
   });
   return { reached, step };
 }
@@ -127,13 +137,13 @@ export function describeReach({ kind, now, limit, leverage }: ReachedLimit): str
 }
 
 /** @throws AppError INFEASIBLE naming the nearest limit that can be met */
-export function requireReach({ kind, now, limit, leverage }: ReachedLimit): void {
+export function requireReach({ kind, now, limit, leverage }: ReachedLimit, of = "this model"): void {
   const least = leverage.both * now;
   if (least <= limit) return;
   const { title, dimension } = LIMIT_KINDS[kind];
   throw new AppError(
     "INFEASIBLE",
-    `optimize: ${title} must be at least ${formatCost(kind, least)} for this model, got a limit of ${formatCost(kind, limit)} — raise it to ${admitting(least, dimension)}`,
+    `optimize: ${title} must be at least ${formatCost(kind, least)} for ${of}, got a limit of ${formatCost(kind, limit)} — raise it to ${admitting(least, dimension)}`,
   );
 }
 

@@ -10,7 +10,7 @@ import { runJointTrain } from "../run/joint-train-run.ts";
 import { LIMIT_KINDS } from "../run/limit-kinds.ts";
 import { openModel } from "../run/model-file.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
-import { largestSubnet } from "../space/subnet.ts";
+import { largestSubnet, smallestSubnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
 import { compress } from "./compress.ts";
 import {
@@ -19,6 +19,7 @@ import {
   type JointEffort,
   leastJointMs,
   leastSearchMs,
+  leastTuningMs,
   type Pace,
   planJoint,
   planTuning,
@@ -27,6 +28,8 @@ import {
 import { BITOPS_PER_MAC, type CostLimit, SIZE_AT_EIGHT_BITS } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import { type AbsoluteLimit, commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
+import { requireReachOfSmallest } from "./smallest.ts";
+import { unlessOutOfReach } from "./so-far.ts";
 
 export interface SpecialiseOptions {
   readonly space: ElasticSpace;
@@ -90,21 +93,27 @@ async function resolved(
 function planOf({ space }: SpecialiseOptions, costs: readonly CostLimit[], settings: StageSettings): Promise<Plan> {
   const { data, device, recipe, deadline, clock, stages, onNote } = settings;
   return stages.once("reach of the space", async () => {
-    const { limits, later, ...asked } = await resolved(space, costs, device);
+    const { limits: searchedFor, later, ...asked } = await resolved(space, costs, device);
     const searched = isAccelerator(device) ? space : floatSpace(space);
-    const reached = await jointLimits(searched, device, limits.map(absolute));
-    for (const { kind, cost, limit } of reached) {
-      const { title, format } = LIMIT_KINDS[kind];
-      const [least, most] = [cost(cheapestGenome(searched, cost)), cost(dearest(searched))].map(format);
-      onNote(`${title}: networks of the space ${space.name} have ${least} to ${most}, limit ${format(limit)}`);
-    }
+    const known = await jointLimits(searched, device, searchedFor.map(absolute));
+    const reached = known.map((one, i) => {
+      const least = one.cost(cheapestGenome(searched, one.cost));
+      const { title, format } = LIMIT_KINDS[one.kind];
+      onNote(`${title}: networks of the space ${space.name} have ${format(least)} to ${format(one.cost(dearest(searched)))}`);
+      const asks = asked.costs[i]!;
+      // what fewer bits and pruning are to meet, the smallest network may leave to them
+      return later.includes(asks) ? { ...one, limit: Math.max(one.limit, least) } : one;
+    });
     requireEachReachable(searched, reached);
+    if (later.length > 0) await requireReachOfSmallest(subnetGraph(space, smallestSubnet(space)), later.map(absolute), settings);
+    const limits = reached.map(({ kind, limit }): AbsoluteLimit => ({ kind, limit }));
     const left = deadline.leftMs();
     const pace = left === null ? null : measurePace(subnetGraph(space, largestSubnet(space)), data, recipe.batchSize, clock);
     const counts = imagesOf(settings);
-    if (pace && left !== null)
-      requireTime(left, leastJointMs(pace, counts) + (later.length > 0 ? leastSearchMs("quantized", pace, counts) : 0));
-    const effort = pace && left !== null ? planJoint(SUPERNET_SHARE * left, pace, counts) : DEFAULT_JOINT;
+    if (!pace || left === null) return { ...asked, limits, later, pace, effort: DEFAULT_JOINT };
+    const afterwards = leastTuningMs(pace, counts) + (later.length > 0 ? leastSearchMs("quantized", pace, counts) : 0);
+    requireTime(left, leastJointMs(pace, counts) + afterwards);
+    const effort = planJoint(Math.min(SUPERNET_SHARE * left, left - afterwards), pace, counts);
     return { ...asked, limits, later, pace, effort };
   });
 }
@@ -161,6 +170,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
     return { stage: "specialised", card, constraints: card.constraints, originalTest: supernet.largest!, isCancelled };
   });
   if (later.length === 0 || signal?.aborted) return { costs: asked, outcomes: [found] };
-  const rest = await compress(await openModel(stages.dirOf("specialised")), later.map(absolute), settings);
-  return { costs: asked, outcomes: [found, ...rest.outcomes] };
+  const opened = await openModel(stages.dirOf("specialised"));
+  const rest = await unlessOutOfReach(() => compress(opened, later.map(absolute), settings), settings);
+  return { costs: asked, outcomes: [found, ...(rest?.outcomes ?? [])] };
 }

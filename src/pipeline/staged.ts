@@ -29,6 +29,8 @@ import {
 import { BITOPS_PER_MAC, type CostKind, type CostLimit, dependsOnBits, SIZE_AT_EIGHT_BITS } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import { commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
+import { requireReachOfSmallest } from "./smallest.ts";
+import { unlessOutOfReach } from "./so-far.ts";
 
 /** What pruning and quantisation each leave of what the architecture costs, as far as they bear on a limit. */
 const SHARE_OF_STAGE = 0.8;
@@ -60,6 +62,16 @@ async function costOfGraph(kind: CostKind, graph: Graph, device: JointDevice): P
 }
 
 const largestGraph = (space: SpaceDescription): Graph => architectureGraph(space, largestPath(createSupernet(space)));
+
+function smallestGraph(space: SpaceDescription): Graph {
+  const { perChoice } = macsTable(space);
+  return architectureGraph(
+    space,
+    perChoice.map((row) => row.indexOf(Math.min(...row))),
+  );
+}
+
+const asCost = ({ kind, limit }: Plan["costs"][number]): CostLimit => ({ kind, quantity: { kind: "absolute", value: limit } });
 
 /** What the later stages are to leave of an architecture's cost: pruning, and quantisation where bits bear on it. */
 function shareOfLater(kind: CostKind, device: JointDevice): number {
@@ -99,6 +111,7 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
       const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * (await costOfGraph(kind, largest, device));
       absolute.push({ kind, limit });
     }
+    await requireReachOfSmallest(smallestGraph(space), absolute.map(asCost), settings);
     const budget = await architectureBudget(space, absolute, device);
     onNote(
       `the architecture may have ${formatCost(budget.kind, budget.limit)}, so that pruning and fewer bits reach ${absolute.map(({ kind, limit }) => nameCost(kind, limit)).join(", ")}`,
@@ -141,7 +154,7 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
     return { stage: "architecture", card, constraints: card.constraints, originalTest: card.accuracy.test, isCancelled };
   });
   if (signal?.aborted) return { costs: plan.costs, outcomes: [found] };
-  const limits = plan.costs.map(({ kind, limit }) => ({ kind, quantity: { kind: "absolute", value: limit } as const }));
-  const rest = await compress(await openModel(stages.dirOf("architecture")), limits, settings);
-  return { costs: rest.costs, outcomes: [found, ...rest.outcomes] };
+  const opened = await openModel(stages.dirOf("architecture"));
+  const rest = await unlessOutOfReach(() => compress(opened, plan.costs.map(asCost), settings), settings);
+  return { costs: rest?.costs ?? plan.costs, outcomes: [found, ...(rest?.outcomes ?? [])] };
 }

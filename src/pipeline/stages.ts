@@ -2,7 +2,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { RunFolder } from "../run/folder.ts";
-import type { StageName } from "../run/stage-names.ts";
+import { STAGE_NAMES, type StageName } from "../run/stage-names.ts";
 import type { Deadline } from "./deadline.ts";
 
 export interface StageAt {
@@ -26,7 +26,7 @@ export interface Stages {
   /** What is decided once and kept, such as a plan from measured times. */
   once<T>(name: string, decide: () => Promise<T>): Promise<T>;
   dirOf(name: StageName): string;
-  /** Those that were begun, in order. */
+  /** Those that left something, in order. */
   begun(): readonly StageName[];
 }
 
@@ -39,17 +39,15 @@ export function createStages({ folder, deadline, resume, signal, onStage }: Stag
   const journal = folder.journal<Kept>("stages", resume);
   const decisions = folder.journal<Kept>("decisions", resume);
   const [results, decided] = [journal, decisions].map(({ entries }) => new Map(entries.map(({ name, result }) => [name, result])));
-  const begun = new Set<StageName>();
+  const isBegun = (name: StageName) => existsSync(join(folder.path(name), "config.json"));
   return {
     run: async <T>(name: StageName, work: (at: StageAt) => Promise<T>): Promise<T> => {
-      begun.add(name);
       if (results!.has(name)) return results!.get(name) as T;
       const dir = folder.path(name);
       onStage(name, dir);
       folder.log({ type: "stage", name });
-      const result = await work({ dir, resume: resume && existsSync(join(dir, "config.json")) });
+      const result = await work({ dir, resume: resume && isBegun(name) }).finally(() => deadline.note());
       if (signal?.aborted) return result;
-      deadline.note();
       journal.append({ name, result });
       results!.set(name, result);
       rmSync(join(dir, "checkpoints"), { recursive: true, force: true });
@@ -64,6 +62,6 @@ export function createStages({ folder, deadline, resume, signal, onStage }: Stag
       return result;
     },
     dirOf: (name) => folder.path(name),
-    begun: () => [...begun],
+    begun: () => STAGE_NAMES.filter(isBegun),
   };
 }

@@ -87,6 +87,7 @@ export async function contest<Name extends string, N extends Network>(
       onNote(`${name}: better than ${best.name} on validation images, but its file misses the limit`);
     } else best = { card, name, validation };
   }
-  if (!isCancelled) removeCheckpoints(folder);
+  // a run of several stages has not kept what an interrupted one gave
+  if (!signal?.aborted) removeCheckpoints(folder);
   return { outcomes, card: best!.card, chosen: best!.name, isCancelled };
 }

@@ -1,5 +1,4 @@
 /** @file `fettle joint compare`: the same limit met by the joint search, one stage after the other, fixed bits, and random search. */
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
@@ -10,13 +9,14 @@ import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { systemClock } from "../util/clock.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Card } from "./card.ts";
-import { PREDICTOR, readJointDescription } from "./joint-folder.ts";
+import { readJointDescription } from "./joint-folder.ts";
 import { type JointMethod, type JointSearchRunOptions, runJointSearch } from "./joint-search-run.ts";
 import { formatCost } from "./limit-kinds.ts";
 import { openModel } from "./model-file.ts";
 import { runPrune } from "./prune-run.ts";
 import { runQuantize } from "./quantize-run.ts";
-import { claimFolder, requireSameRun } from "./resume.ts";
+import { requireFreeFolder, requireSameRun } from "./resume.ts";
+import { COMPARISON } from "./stage-names.ts";
 
 export interface JointCompareOptions extends Omit<JointSearchRunOptions, "device" | "budgets" | "method"> {
   readonly device: Accelerator;
@@ -48,8 +48,6 @@ export interface JointCompareResult {
   readonly isCancelled: boolean;
 }
 
-const COMPARISON = "compare.json";
-
 /**
  * What pruning and quantisation each leave of the cost before them in the sequential route: its architecture, at 8 bits, may cost the
  * limit divided by both.
@@ -67,7 +65,7 @@ const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Car
 /** The folder of a stage or route: gone on with where it was begun, else made ready for another run. */
 function inFolder(dir: string, resume: boolean | undefined) {
   const isBegun = resume === true && existsSync(join(dir, "config.json"));
-  if (!isBegun) claimFolder(dir);
+  if (!isBegun) requireFreeFolder(dir);
   return { dir, resume: isBegun };
 }
 
@@ -88,6 +86,7 @@ async function sequential(options: JointCompareOptions, limit: number): Promise<
     budgets: [absolute(limit / SHARE_OF_STAGE ** 2)],
     method: "architecture",
   });
+  if (options.signal?.aborted) return first.card;
   const common = { data, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
   let model = path("architecture");
   let left = recipe.epochs - third;
@@ -109,6 +108,7 @@ async function sequential(options: JointCompareOptions, limit: number): Promise<
     });
     model = path("pruned");
     left -= third;
+    if (options.signal?.aborted) return first.card;
   } else onNote(`sequential: the architecture costs ${formatCost(kind, value)} at 8 bits, nothing is pruned`);
   const opened = await openModel(model);
   const { card } = await runQuantize({
@@ -132,27 +132,24 @@ async function sequential(options: JointCompareOptions, limit: number): Promise<
 const finishedIn = (dir: string): readonly ComparedRoute[] =>
   (JSON.parse(readFileSync(join(dir, COMPARISON), "utf8")) as JointCompareResult).routes;
 
-/** What decides every number of a comparison. */
-const settingsOf = ({ config, supernetDir }: JointCompareOptions) => ({
-  ...(config as Readonly<Record<string, unknown>>),
-  predictorSha256: createHash("sha256")
-    .update(readFileSync(join(supernetDir, PREDICTOR)))
-    .digest("hex"),
-});
-
 /** Makes `dir` ready for the routes named. @throws AppError CONFIG when another comparison is to be gone on with */
 function begin(dir: string, routes: readonly string[], options: JointCompareOptions): readonly ComparedRoute[] {
-  const settings = settingsOf(options);
+  const { config } = options;
   if (options.resume) {
-    requireSameRun(dir, settings, []);
+    requireSameRun(dir, config, []);
     return finishedIn(dir);
   }
   // there is one when it is to be overwritten
   if (existsSync(join(dir, COMPARISON))) for (const name of routes) rmSync(join(dir, folderOf(name)), { recursive: true, force: true });
-  const files = { "config.json": settings, [COMPARISON]: { routes: [] } };
+  const files = { "config.json": config, [COMPARISON]: { routes: [] } };
   for (const [name, value] of Object.entries(files)) writeFileAtomic(join(dir, name), `${JSON.stringify(value, null, 2)}\n`);
   return [];
 }
+
+/** What keeps one route from its end, and not the others. */
+const OF_A_ROUTE: ReadonlySet<string> = new Set(["INFEASIBLE", "NOT_REACHED", "BACKEND", "ONNX"]);
+/** The sequential route costs its architectures at so many. */
+const SEQUENTIAL_BITS = 8;
 
 const folderOf = (route: string): string => route.replaceAll(" ", "-");
 
@@ -163,6 +160,11 @@ const folderOf = (route: string): string => route.replaceAll(" ", "-");
 export async function runJointCompare(options: JointCompareOptions): Promise<JointCompareResult> {
   const { supernetDir, dir, device, budget, recipe, resume, signal, onNote = () => {}, clock = systemClock } = options;
   const { space } = readJointDescription(supernetDir);
+  if (!space.bits.includes(SEQUENTIAL_BITS))
+    throw new AppError(
+      "CONFIG",
+      `joint compare: the space must let layers have ${SEQUENTIAL_BITS} bits, by which the sequential route costs them, got ${space.bits.join(", ")}`,
+    );
   const [limit] = await jointLimits(space, device, [budget]);
   const budgets = [{ kind: budget.kind, quantity: { kind: "absolute", value: limit!.limit } as const }];
   const search = (name: string, method: JointMethod) => async () =>
@@ -174,6 +176,12 @@ export async function runJointCompare(options: JointCompareOptions): Promise<Joi
     sequential: () => sequential(options, limit!.limit),
   };
   const compared = [...begin(dir, Object.keys(routes), options)];
+  const comparison = () => ({
+    kind: budget.kind,
+    limit: limit!.limit,
+    routes: compared,
+    isFinished: compared.length === Object.keys(routes).length,
+  });
   for (const [name, run] of Object.entries(routes)) {
     if (compared.some((route) => route.name === name)) continue;
     const started = clock.nowMs();
@@ -183,12 +191,12 @@ export async function runJointCompare(options: JointCompareOptions): Promise<Joi
       if (!signal?.aborted) compared.push({ ...common(), ...routeOf(card) });
     } catch (error) {
       if (signal?.aborted && error instanceof AppError && error.code === "NOT_REACHED") break;
-      if (!(error instanceof AppError && error.code === "INFEASIBLE")) throw error;
+      if (!(error instanceof AppError && OF_A_ROUTE.has(error.code))) throw error;
       compared.push({ ...common(), cost: null, isMet: null, reason: error.message, test: null, bitOps: null, fileBytes: null });
       onNote(`${name}: ${error.message}`);
     }
     if (signal?.aborted) break;
-    writeFileAtomic(join(dir, COMPARISON), `${JSON.stringify({ kind: budget.kind, limit: limit!.limit, routes: compared }, null, 2)}\n`);
+    writeFileAtomic(join(dir, COMPARISON), `${JSON.stringify(comparison(), null, 2)}\n`);
   }
   return { limit: limit!.limit, routes: compared, isCancelled: signal?.aborted === true };
 }

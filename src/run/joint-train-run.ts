@@ -68,6 +68,8 @@ export interface Ranking {
   /** Samples it learnt from, and others it was asked about. */
   readonly learnt: number;
   readonly heldOut: number;
+  /** How many architectures those others are. */
+  readonly architectures: number;
   readonly pairwiseAccuracy: number;
   readonly kendallTau: number;
 }
@@ -142,27 +144,29 @@ function predictionsOf(space: ElasticSpace, state: PredictorState, samples: read
   return predictor.predict(samples.map(({ genome }) => genome));
 }
 
-function rankingOf(space: ElasticSpace, state: PredictorState, learnt: number, heldOut: readonly AccuracySample[]): Ranking {
-  const predicted = predictionsOf(space, state, heldOut);
-  const actual = heldOut.map(({ accuracy }) => accuracy);
-  return {
-    learnt,
-    heldOut: heldOut.length,
-    pairwiseAccuracy: pairwiseAccuracy(predicted, actual),
-    kendallTau: kendallTau(predicted, actual),
-  };
+/** Pairs that a predictor puts in order, and Kendall's τ. */
+function orderOf(space: ElasticSpace, state: PredictorState, samples: readonly AccuracySample[]) {
+  const predicted = predictionsOf(space, state, samples);
+  const actual = samples.map(({ accuracy }) => accuracy);
+  return { pairwiseAccuracy: pairwiseAccuracy(predicted, actual), kendallTau: kendallTau(predicted, actual) };
 }
 
-const describeRanking = ({ heldOut, pairwiseAccuracy: share }: Ranking): string =>
+const describeRanking = ({ heldOut, architectures, pairwiseAccuracy: share }: Ranking): string =>
   Number.isNaN(share)
     ? `${heldOut} sub-nets that it has not seen are all equally accurate`
-    : `${formatPercent(share)} of pairs in order, of ${heldOut} sub-nets that it has not seen`;
+    : `${formatPercent(share)} of pairs in order, of ${heldOut} sub-nets of ${architectures} architectures that it has not seen`;
 
 /** Trains on most samples and tells how the others are put in order. */
-function learn(samples: readonly AccuracySample[], training: Omit<PredictorTraining, "samples">) {
-  const { aside: heldOut, rest: learnt } = splitByArchitecture(training.space, samples, HELD_OUT);
-  const state = trainPredictor({ ...training, samples: learnt });
-  return { state, learnt, heldOut, ranking: rankingOf(training.space, state, learnt.length, heldOut) };
+async function learn(samples: readonly AccuracySample[], training: Omit<PredictorTraining, "samples">) {
+  const { space, seed } = training;
+  const {
+    aside: heldOut,
+    rest: learnt,
+    architecturesAside,
+  } = splitByArchitecture(space, samples, HELD_OUT, createRng(seed).fork("held out"));
+  const state = await trainPredictor({ ...training, samples: learnt });
+  const counts = { learnt: learnt.length, heldOut: heldOut.length, architectures: architecturesAside };
+  return { state, learnt, heldOut, ranking: { ...counts, ...orderOf(space, state, heldOut) } };
 }
 
 /** Trains the supernet and its predictors; everything is kept in the folder. @throws AppError CONFIG, DATA, STORE, BACKEND */
@@ -217,7 +221,9 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   };
   const floatSamples = await measureSamples(floatTask, folder, options);
   if (signal?.aborted) return { ...none, largest, smallest };
-  const float = learn(floatSamples, { space, seesBits: false, seed });
+  const learning = { space, seed, ...(signal ? { signal } : {}) };
+  const float = await learn(floatSamples, { ...learning, seesBits: false });
+  if (signal?.aborted) return { ...none, largest, smallest };
   writePredictor(folder.path(FLOAT_PREDICTOR), float.state);
   onNote(`float predictor: ${describeRanking(float.ranking)}`);
 
@@ -229,18 +235,25 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   };
   const quantizedSamples = rng.fork("order").shuffle(await measureSamples(quantizedTask, folder, options));
   if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking };
-  const quantized = learn(quantizedSamples, { space, seesBits: true, from: float.state, seed });
+  const quantized = await learn(quantizedSamples, { ...learning, seesBits: true, from: float.state });
+  if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking };
   writePredictor(folder.path(PREDICTOR), quantized.state);
   onNote(`quantisation-aware predictor: ${describeRanking(quantized.ranking)}`);
 
-  const accuracyAfter = (samples: readonly AccuracySample[], from: PredictorState | null) => {
-    const state = trainPredictor({ space, samples, seesBits: true, seed, ...(from ? { from } : {}) });
-    return rankingOf(space, state, samples.length, quantized.heldOut).pairwiseAccuracy;
+  const accuracyAfter = async (samples: readonly AccuracySample[], from: PredictorState | null) => {
+    const state = await trainPredictor({ ...learning, samples, seesBits: true, ...(from ? { from } : {}) });
+    return orderOf(space, state, quantized.heldOut).pairwiseAccuracy;
   };
-  const transfer = (options.transferCurve === false ? [] : TRANSFER_SHARES).map((share) => {
+  const shares = options.transferCurve === false ? [] : TRANSFER_SHARES;
+  const learningCurve = createProgress("training predictors", shares.length, clock, onProgress);
+  const transfer: { learnt: number; withTransfer: number; without: number }[] = [];
+  for (const share of shares) {
     const samples = quantized.learnt.slice(0, Math.max(2, Math.round(share * quantized.learnt.length)));
-    return { learnt: samples.length, withTransfer: accuracyAfter(samples, float.state), without: accuracyAfter(samples, null) };
-  });
+    const [withTransfer, without] = [await accuracyAfter(samples, float.state), await accuracyAfter(samples, null)];
+    if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking, quantized: quantized.ranking };
+    transfer.push({ learnt: samples.length, withTransfer, without });
+    learningCurve(transfer.length);
+  }
   const predicted = predictionsOf(space, quantized.state, quantized.heldOut);
   const measured = quantized.heldOut.map(({ accuracy }) => accuracy);
   const byRule = {

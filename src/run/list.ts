@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Card } from "./card.ts";
-import { STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
+import { COMPARISON, STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
 
 export interface RunSummary {
   readonly dir: string;
@@ -27,8 +27,11 @@ function readJson(path: string): Record<string, unknown> | null {
   }
 }
 
-/** Whether a run of several stages came to its end. */
-const isEnded = (dir: string): boolean => readJson(join(dir, STAGES_FILE))?.isCancelled === false;
+/** Whether a run of several stages or routes came to its end; undefined for one of those. */
+const IS_ENDED: Readonly<Record<string, (dir: string, config: Record<string, unknown>) => boolean | undefined>> = {
+  optimize: (dir, config) => ("stage" in config ? undefined : readJson(join(dir, STAGES_FILE))?.isCancelled === false),
+  "joint compare": (dir) => (existsSync(join(dir, COMPARISON)) ? readJson(join(dir, COMPARISON))?.isFinished === true : undefined),
+};
 
 /** @throws AppError CONFIG for a folder that holds no run */
 export function summariseRun(dir: string): RunSummary {
@@ -42,10 +45,7 @@ export function summariseRun(dir: string): RunSummary {
     command: config.command,
     data: `${config.data ?? ""}`,
     begun: statSync(join(dir, "config.json")).birthtime,
-    isFinished:
-      config.command === "optimize" && !("stage" in config)
-        ? isEnded(dir)
-        : (card !== null || isSupernet) && !existsSync(join(dir, "checkpoints")),
+    isFinished: IS_ENDED[config.command]?.(dir, config) ?? ((card !== null || isSupernet) && !existsSync(join(dir, "checkpoints"))),
     card,
     argv: Array.isArray(config.argv) ? config.argv.map(String) : [],
   };
@@ -53,14 +53,15 @@ export function summariseRun(dir: string): RunSummary {
 
 const DEPTH = 3;
 
-/** The runs in `root` and in folders within it, the newest first; the stages of a run are not told apart from it. */
+/** The runs in `root` and in folders within it, the newest first; the stages and routes of a run are not told apart from it. */
 export function listRuns(root: string, depth: number = DEPTH): RunSummary[] {
   if (!existsSync(root)) return [];
   const config = readJson(join(root, "config.json"));
   const own = typeof config?.command === "string" ? [summariseRun(root)] : [];
-  const isStage = (name: string) => config?.command === "optimize" && (STAGE_NAMES as readonly string[]).includes(name);
+  const isPart = (name: string) =>
+    (config?.command === "optimize" && (STAGE_NAMES as readonly string[]).includes(name)) || existsSync(join(root, COMPARISON));
   const folders =
-    depth === 0 ? [] : readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !isStage(entry.name));
+    depth === 0 ? [] : readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !isPart(entry.name));
   const within = folders.flatMap(({ name }) => listRuns(join(root, name), depth - 1));
   return [...own, ...within].sort((a, b) => b.begun.getTime() - a.begun.getTime());
 }

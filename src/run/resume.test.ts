@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { claimFolder, requireSameRun } from "./resume.ts";
+import { clearFolder, requireFreeFolder, requireSameRun } from "./resume.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fettle-resume-"));
 const config = { command: "prune", seed: 1, budget: { kind: "macs", ratio: 0.5 }, episodes: 100, epochs: 4, recipe: { lr: 0.1 } };
@@ -25,15 +25,20 @@ test("nothing to go on with is said", () => {
 
 test("a folder that holds a run is not written over unless asked to, and then nothing of it is gone on with", () => {
   const used = mkdtempSync(join(tmpdir(), "fettle-used-"));
-  claimFolder(used);
-  claimFolder(join(used, "new"));
+  requireFreeFolder(used);
+  requireFreeFolder(join(used, "new"));
   writeFileSync(join(used, "config.json"), "{}");
-  claimFolder(used); // nothing was worked for yet
-  for (const file of ["checkpoint.safetensors", "run.db"]) writeFileSync(join(used, file), "{}");
-  expect(() => claimFolder(used)).toThrow(
+  requireFreeFolder(used); // nothing was worked for yet
+  const files = ["checkpoint.safetensors", "run.db", "model.onnx", "card.json", "weights.safetensors"];
+  for (const file of files) writeFileSync(join(used, file), "{}");
+  expect(() => requireFreeFolder(used)).toThrow(
     /run: .* must be a new folder, got one that holds a run — choose another with --out, or give --overwrite/,
   );
-  claimFolder(used, { overwrite: true });
-  expect(existsSync(join(used, "checkpoint.safetensors"))).toBe(false);
-  expect(existsSync(join(used, "run.db"))).toBe(false);
+  expect(() => requireFreeFolder(used, { overwrite: true, model: join(used, "model.onnx") })).toThrow(
+    /run: --out must be another folder than that of the model, got /,
+  );
+  requireFreeFolder(used, { overwrite: true });
+  for (const file of files) expect(existsSync(join(used, file))).toBe(true);
+  clearFolder(used);
+  for (const file of files) expect(existsSync(join(used, file))).toBe(false);
 });

@@ -1,6 +1,6 @@
 /** @file Going on with a run: only what cannot change its course may differ from how it was begun. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { AppError } from "../errors.ts";
 import { STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
 import { STORE_FILE } from "./store.ts";
@@ -51,24 +51,41 @@ const OF_ONE_RUN = [
   "predictor.safetensors",
   "joint.json",
   "policies.json",
+  "model.onnx",
+  "weights.safetensors",
+  "card.json",
+  "policy.json",
+  "layers.json",
+  "frontier.json",
+  "bits.svg",
   "quantized.onnx",
   "report.html",
   STAGES_FILE,
   ...STAGE_NAMES,
 ] as const;
 
-/**
- * Makes a folder ready for a new run.
- * @throws AppError CONFIG when it holds a run and may not be overwritten
- */
-export function claimFolder(dir: string, { overwrite = false }: { readonly overwrite?: boolean } = {}): void {
-  const isTaken = RESULTS.some((file) => existsSync(join(dir, file)));
-  if (isTaken && !overwrite)
+const isTaken = (dir: string): boolean => RESULTS.some((file) => existsSync(join(dir, file)));
+
+export interface FreeFolderOptions {
+  readonly overwrite?: boolean;
+  /** File of the model that the run begins with. */
+  readonly model?: string | undefined;
+}
+
+/** @throws AppError CONFIG when the folder holds a run that may not be overwritten, or the model that the new run begins with */
+export function requireFreeFolder(dir: string, { overwrite = false, model }: FreeFolderOptions = {}): void {
+  if (model !== undefined && resolve(dirname(model)) === resolve(dir))
+    throw new AppError("CONFIG", `run: --out must be another folder than that of the model, got ${dir}`);
+  if (!overwrite && isTaken(dir))
     throw new AppError(
       "CONFIG",
       `run: ${dir} must be a new folder, got one that holds a run — choose another with --out, or give --overwrite`,
     );
-  for (const file of isTaken ? OF_ONE_RUN : []) rmSync(join(dir, file), { recursive: true, force: true });
+}
+
+/** Removes the run that a folder holds: when another can begin, and not before. */
+export function clearFolder(dir: string): void {
+  for (const file of isTaken(dir) ? OF_ONE_RUN : []) rmSync(join(dir, file), { recursive: true, force: true });
 }
 
 type Config = Readonly<Record<string, unknown>>;

@@ -1,7 +1,10 @@
-/** @file Folders of the stages of a run of several. */
+/** @file Folders and files of runs of several stages or routes. */
 
 export const STAGE_NAMES = ["architecture", "supernet", "specialised", "pruned", "quantized", "pruned-alone"] as const;
 export type StageName = (typeof STAGE_NAMES)[number];
 
 /** Names of the stages that were run, and whether the run was ended before its time. */
 export const STAGES_FILE = "stages.json";
+
+/** Routes of a comparison that are done, and whether all are. */
+export const COMPARISON = "compare.json";

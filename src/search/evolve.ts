@@ -105,6 +105,8 @@ export async function evolve<T>(options: EvolveOptions<T>): Promise<readonly Sco
     const individuals = evolution.ask();
     if (individuals.length === 0) break;
     evolution.tell(await score(individuals));
+    // a signal is heard between two turns of the event loop only
+    await new Promise((resolve) => setImmediate(resolve));
     onGeneration?.(generation, evolution.best()[0]!);
   }
   return evolution.best();

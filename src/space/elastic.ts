@@ -24,7 +24,7 @@ const schema = z
       .strictObject({ least: z.number().min(1), most: z.number().min(1), step: positive })
       .refine(({ least, most }) => least <= most, "least must be at most most"),
     /** Bits of weights and activations that are chosen among. */
-    bits: ascending(z.number().int().min(1).max(8)),
+    bits: ascending(z.number().int().min(2).max(8)),
   })
   .refine(
     ({ first, stages, expand }) =>

@@ -18,9 +18,13 @@ const ESTIMATE_AFTER_MS = 1000;
 /** Makes events of one task, with the remaining time from the pace so far. */
 export function createProgress(task: string, total: number, clock: Clock, onProgress: OnProgress | undefined) {
   const started = clock.nowMs();
+  /** Done before the first report: what is gone on with does not begin at 0. */
+  let before: number | null = null;
   return (done: number, message?: string): void => {
+    before ??= Math.max(0, done - 1);
     const elapsed = clock.nowMs() - started;
-    const eta = done >= total || (done > 0 && elapsed >= ESTIMATE_AFTER_MS) ? { etaMs: (elapsed / done) * (total - done) } : {};
+    const isTold = done >= total || (done > before && elapsed >= ESTIMATE_AFTER_MS);
+    const eta = isTold ? { etaMs: done >= total ? 0 : (elapsed / (done - before)) * (total - done) } : {};
     onProgress?.({ task, done, total, ...eta, ...(message === undefined ? {} : { message }) });
   };
 }

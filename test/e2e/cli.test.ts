@@ -341,7 +341,10 @@ describe("prune", () => {
       command: "prune",
       isFinished: false,
     });
-    expect(fettle("resume", "killed").status).toBe(0);
+    const begunWith = () => json(readFileSync(join(dir, "killed", "config.json"), "utf8")).argv;
+    const argv = begunWith();
+    for (let time = 0; time < 2; time++) expect(fettle("resume", "killed").status).toBe(0);
+    expect(begunWith().slice(0, argv.length)).toEqual(argv);
     expectSame("killed", "whole", ["policy.json", "policies.json", "model.onnx"]);
   });
 
@@ -662,7 +665,9 @@ describe("joint", () => {
       expect(isMet).toBe(true);
       expect(test).toBeGreaterThanOrEqual(0);
     }
-    expect(json(readFileSync(join(dir, "routes", "compare.json"), "utf8"))).toEqual({ kind: "latency", limit, routes });
+    expect(json(readFileSync(join(dir, "routes", "compare.json"), "utf8"))).toEqual({ kind: "latency", limit, routes, isFinished: true });
+    const listed = json(fettle("runs", "routes", "--json").stdout);
+    expect(listed).toMatchObject([{ command: "joint compare", isFinished: true }]);
     const again = fettle(...compare, "--epochs", "1", "--lr", "0.01", "--batch", "16", "--out", "routes", "--json", "--resume");
     expect(json(again.stdout).routes).toEqual(routes); // all are done: nothing is run again, not even timed
     const anew = fettle(...compare, "--out", "routes");

@@ -133,13 +133,28 @@ test.skipIf(process.getuid?.() !== 0)(
 describe("a network from images", () => {
   test("by the joint search, within its time, with the predictor in the report", { timeout: 180_000 }, () => {
     const how = ["--size", "16", "--width", "0.1", "--device", "bitfusion", "--time", "40s"];
+    const started = performance.now();
     const { status, stdout } = fettle("optimize", ...data, ...how, "--max-energy", "60%", "--out", "joint", "--json");
     expect(status).toBe(0);
+    expect(performance.now() - started).toBeLessThan(80_000); // twice the time, as other tests run beside
     const { card, stages } = json(stdout);
     expect(stages).toEqual(["supernet", "specialised"]);
     expect(told(card.constraints)).toEqual([["energy", "estimated", true]]);
     expect(readFileSync(join(dir, "joint", "report.html"), "utf8")).toContain("Once-for-all network: the accuracy predictor");
     expect(json(fettle("runs", "joint", "--json").stdout)).toMatchObject([{ command: "optimize", isFinished: true }]);
+  });
+
+  test.each([
+    [
+      ["--method", "pipeline", "--max-macs", "1K"],
+      /MACs must be at least .* for the smallest network of the space, got a limit of 1\.00 K MACs/,
+    ],
+    [["--max-size", "1KB"], /size must be at least .* for the smallest network of the space, got a limit of 1\.00 KB/],
+  ] as const)("%j is refused before anything is trained, in the user's numbers", (limits, message) => {
+    const { status, stderr } = fettle("optimize", ...data, "--size", "16", "--width", "0.1", ...limits, "--out", "beyond");
+    expect(stderr).toMatch(message);
+    expect(status).toBe(3);
+    expect(existsSync(join(dir, "beyond"))).toBe(false);
   });
 
   test("in stages", { timeout: 180_000 }, () => {
