@@ -2,15 +2,21 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { EXIT_CODES } from "../../src/errors.ts";
 import { writeFileAtomic } from "../../src/util/files.ts";
 
-/** Runs `fettle … --json --out DIR/NAME` (`isRun`, gone on with where begun) or without `--out`, and gives what it prints; a result in DIR/NAME.json is read instead. */
+/**
+ * Runs `fettle … --json --out DIR/NAME` (`isRun`, gone on with where begun) or without `--out`, and gives what it prints; null where the limit
+ * cannot be met and that is accepted. A result that the same command left in DIR/NAME.json is read instead.
+ */
 export type RunStep = <T>(
   name: string,
   args: readonly string[],
   options?: { readonly isRun?: boolean; readonly accepted?: readonly number[] },
 ) => T;
 
+const INFEASIBLE = EXIT_CODES.INFEASIBLE;
 const runFlags = (dir: string) => ["--out", dir, ...(existsSync(join(dir, "config.json")) ? ["--resume"] : [])];
 
 /** Steps kept in a folder. A step throws when its command ends with an exit code that is not accepted (0 alone by default). */
@@ -18,14 +24,22 @@ export function stepsIn(dir: string): { readonly fettle: RunStep; readonly folde
   const folderOf = (name: string) => join(dir, name);
   const fettle: RunStep = (name, args, { isRun = true, accepted = [0] } = {}) => {
     const path = `${folderOf(name)}.json`;
-    if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8"));
+    if (existsSync(path)) {
+      const kept = JSON.parse(readFileSync(path, "utf8"));
+      if (isDeepStrictEqual(kept.args, args)) return kept.result;
+      throw new Error(
+        `${path} must be the result of fettle ${args.join(" ")}, got that of fettle ${kept.args?.join(" ")}: give another --out`,
+      );
+    }
     const started = performance.now();
     const command = ["src/cli/main.ts", ...args, "--json", ...(isRun ? runFlags(folderOf(name)) : [])];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: "utf8", maxBuffer: 2 ** 28 });
     if (status === null || !accepted.includes(status)) throw new Error(`fettle ${args.join(" ")}: exit code ${status}\n${stderr}`);
-    writeFileAtomic(path, stdout);
+    const result = status === INFEASIBLE ? null : JSON.parse(stdout);
+    if (result?.isCancelled) throw new Error(`${name}: interrupted; started again, it goes on`);
+    writeFileAtomic(path, JSON.stringify({ args, result }));
     console.error(`${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
-    return JSON.parse(stdout);
+    return result;
   };
   return { fettle, folderOf };
 }

@@ -28,7 +28,7 @@ export function registerOptimize(program: Command, context: CommandContext): voi
     .argument("[model]", "ONNX file or run folder; without one a network is searched")
     .option("--data <set>", "labelled images: fashion-mnist, idx:DIR, cifar10:DIR or images:DIR")
     .option("--device <name>", "cpu, bitfusion, bismo-edge, bismo-cloud, or a latency table: FILE.json or FILE.yaml (default: cpu)")
-    .option("--max-latency <time>", "limit per image on the device, e.g. 4ms or 50%")
+    .option("--max-latency <time>", "limit per image on the device (bismo-cloud: per batch of 16), e.g. 4ms or 50%")
     .option("--max-energy <energy>", "limit per image on a simulated device, e.g. 1mJ or 50%")
     .option("--max-size <bytes>", "limit of the file, e.g. 500KB or 20%")
     .option("--max-peak-memory <bytes>", "limit of the activations alive at once, as float32, e.g. 100KB or 50%")

@@ -44,7 +44,10 @@ export function registerQuantize(program: Command, context: CommandContext): voi
     .description("choose bits for every layer of a trained model within a budget (HAQ), fine-tune and export it")
     .argument("<model>", "ONNX file or run folder");
   withCompression(command, { folder: "runs/quantize", epochs: 8, episodes: 200, warmup: 20, lr: 0.02 })
-    .option("--max-latency <time>", "limit per image on --device, e.g. 2ms or 60% (of 8 bits; on cpu of float)")
+    .option(
+      "--max-latency <time>",
+      "limit per image on --device (bismo-cloud: per batch of 16), e.g. 2ms or 60% (of 8 bits; on cpu of float)",
+    )
     .option("--max-energy <energy>", "limit per image on --device, e.g. 1mJ or 60% (of 8 bits)")
     .option("--max-size <bytes>", "limit of the file, e.g. 200KB or 15% (of the float file)")
     .option("--max-bitops <count>", "limit of MACs x weight bits x activation bits, e.g. 2G or 40% (of 8 bits)")

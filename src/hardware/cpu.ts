@@ -11,6 +11,7 @@ import { hostFingerprint, openLatencyCache } from "./latency-cache.ts";
 import { timeRuns } from "./measure.ts";
 import { type Arrangement, canChain, emptyGraph, feedNode, operatorGraph, timingModel } from "./operator-model.ts";
 import { type Operator, operatorsOf } from "./operators.ts";
+import { FLOAT_BITS, type PrecisionChoices } from "./precision.ts";
 
 export interface CpuOptions {
   /** Threads inside one operator (default 1). */
@@ -25,6 +26,8 @@ export interface CpuOptions {
 export interface CpuDevice extends Device {
   readonly kind: "measured";
   readonly threads: number;
+  /** What its kernels compute with: a layer's weights and activations are both 8-bit integers, or both floats. */
+  readonly precisions: PrecisionChoices;
   /** Measures, with progress, every operator of these graphs that is not known yet. */
   prepare(graphs: readonly Graph[]): Promise<void>;
 }
@@ -136,6 +139,7 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
     name: "cpu",
     kind: "measured",
     threads,
+    precisions: { weightBits: [8, FLOAT_BITS], activationBits: [8, FLOAT_BITS], isCoupled: true },
     overheadMs,
     latencyMs: async (graph) => {
       let total = 0;

@@ -1,4 +1,5 @@
 /** @file What a whole network costs on a device, at the bits that its layers have. */
+import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/types.ts";
 import type { Device } from "./device.ts";
 import { isAccelerator } from "./kinds.ts";
@@ -19,10 +20,15 @@ export interface GraphCost {
 /** What accelerators, which have no float units, run a layer of unknown bits with. */
 const DEFAULT: Precision = { weightBits: 8, activationBits: 8 };
 
-/** @param bits by layer; @throws AppError CONFIG for bits that the device does not compute with */
+/** @param bits by layer; @throws AppError CONFIG for bits that the device does not compute with, or cannot tell the time of */
 export async function graphCost(graph: Graph, device: Device | Accelerator, bits: ReadonlyMap<string, Precision>): Promise<GraphCost> {
   const { name, kind, overheadMs } = device;
   if (!isAccelerator(device)) {
+    if (graph.nodes.some(({ op }) => op === "quantize"))
+      throw new AppError(
+        "CONFIG",
+        `device: networks on ${name} must compute with floats to be estimated, got a quantised one — time its file with fettle bench`,
+      );
     return { device: name, kind, batch: 1, latencyMs: (await device.latencyMs(graph)) + overheadMs, energyMj: null, layers: [] };
   }
   const layers = layerGeometries(graph).map(({ node, geometry }) => {

@@ -44,11 +44,22 @@ function inputStep({ graph, weights }: FoldedModel, layer: LayerNode): number | 
   return usedRange(weights.get(producer.params.range!)!.data) / codeBounds(producer.attrs).max;
 }
 
+/** Largest bias in steps of the products, with room for the sums it is added to. */
+const LARGEST_BIAS = 2 ** 30;
+
+/** Steps so coarse that the bias fits an int32: a channel of weights next to nothing may have a bias that outweighs them by far. */
+function withRoomForBias(quantized: QuantizedWeight, bias: Weight, step: number): QuantizedWeight {
+  const { codes, shape } = quantized;
+  const size = codes.length / shape[0]!;
+  const scale = quantized.scale.map((s, o) => Math.max(s, Math.abs(bias.data[o]!) / (LARGEST_BIAS * step)));
+  const factor = (i: number) => quantized.scale[Math.floor(i / size)]! / scale[Math.floor(i / size)]!;
+  return { ...quantized, scale, codes: codes.map((code, i) => Math.round(code * factor(i))) };
+}
+
 /** A bias in steps of the products it is added to, as kernels of integers read it. */
 function integerBias(name: string, prefix: string, bias: Weight, step: number, scale: Float32Array): StoredParts {
   const steps = scale.map((s) => s * step);
-  const limit = 2 ** 31 - 1;
-  const codes = Int32Array.from(bias.data, (v, o) => Math.max(-limit, Math.min(limit, Math.round(v / steps[o]!))));
+  const codes = Int32Array.from(bias.data, (v, o) => Math.round(v / steps[o]!));
   const inputs = [`${prefix}.bias`, `${prefix}.steps`];
   return {
     tensors: [
@@ -82,12 +93,14 @@ export function storeWeights(model: FoldedModel, { sparse, quantized }: StorageO
     if (!codes) return;
     const step = codes.codebook || codes.bits !== INTEGER_BITS ? null : inputStep(model, node);
     if (step !== null) integers.add(node.name);
-    packed.push({ name, prefix: `w${packed.length}`, quantized: codes, isInteger: step !== null });
-    stored.add(name);
     const bias = node.params.bias;
-    if (step === null || bias === undefined || stored.has(bias)) return;
-    add(integerBias(bias, `w${packed.length - 1}`, weights.get(bias)!, step, codes.scale));
-    stored.add(bias);
+    const ownBias = step === null || bias === undefined || stored.has(bias) ? null : weights.get(bias)!;
+    const fitting = ownBias ? withRoomForBias(codes, ownBias, step!) : codes;
+    packed.push({ name, prefix: `w${packed.length}`, quantized: fitting, isInteger: step !== null });
+    stored.add(name);
+    if (!ownBias) return;
+    add(integerBias(bias!, `w${packed.length - 1}`, ownBias, step!, fitting.scale));
+    stored.add(bias!);
   };
   const storeRest = (node: Node): void => {
     for (const [role, name] of Object.entries(node.params)) {

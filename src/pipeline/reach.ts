@@ -76,7 +76,7 @@ async function bitCosts(
     const how = { images, seed, scheme, calibration: "mse", areResultsQuantized: isOnCpu } as const;
     const { layers, quantization } = prepareQuantization(model, params, how);
     const budgets = kinds.map((kind) => ({ kind, quantity: WHOLE }));
-    const options = { budgets, device: quantized, bits: BITS, scheme, onProgress: onMeasured };
+    const options = { budgets, device: quantized, bits: BITS, scheme, original: model.graph, data: "", onProgress: onMeasured };
     return quantizeCosts(model, layers, quantization, options);
   });
   const { choices, pins, limits } = told;

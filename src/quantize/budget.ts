@@ -107,6 +107,34 @@ export function raisedForFree(bits: readonly Precision[], { choices, pins, cost 
   return current;
 }
 
-/** Bits within the budget, none of which could be had higher for nothing, or as asked for within it. */
-export const withinBudget = (bits: readonly Precision[], limits: PrecisionLimits): Precision[] =>
-  raisedForFree(givenBack(lowered(bits, limits), bits, limits), limits);
+/**
+ * Spends what is left of the budget: one option at a time, where bits are fewest, weights before activations. More bits lose nothing, and
+ * most policies that an agent draws would leave much of a loose budget unused.
+ */
+function spent(bits: readonly Precision[], { choices, pins, cost, budget }: PrecisionLimits): Precision[] {
+  const current = [...bits];
+  const sides = sidesOf(choices).toReversed();
+  const open = pins.flatMap((pin, i) => (pin ? [] : sides.map((side) => ({ i, side }))));
+  while (open.length > 0) {
+    const least = open.reduce((a, b) => (current[b.i]![b.side] < current[a.i]![a.side] ? b : a));
+    const { i, side } = least;
+    const before = current[i]!;
+    const next = choices[side].find((option) => option > before[side]);
+    if (next !== undefined) {
+      current[i] = withBits(before, side, next, choices);
+      if (cost(current) <= budget) continue;
+      current[i] = before;
+    }
+    open.splice(open.indexOf(least), 1);
+  }
+  return current;
+}
+
+/**
+ * Bits within the budget, none of which could be had higher. Where bits are coupled, as on a CPU whose integers are to be faster than its
+ * floats, what is left of the budget is a gain of its own and stays.
+ */
+export function withinBudget(bits: readonly Precision[], limits: PrecisionLimits): Precision[] {
+  const asked = raisedForFree(givenBack(lowered(bits, limits), bits, limits), limits);
+  return limits.choices.isCoupled ? asked : spent(asked, limits);
+}

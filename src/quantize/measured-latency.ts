@@ -1,9 +1,9 @@
 /** @file Latency of mixed networks of float and integer layers on this CPU, from whole models that differ in one layer. */
-
 import { measureTogether } from "../hardware/measure.ts";
 import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { exportWeights } from "../nn/parameters.ts";
 import { exportOnnx } from "../onnx/export.ts";
+import { mean } from "../util/statistics.ts";
 import type { PolicyCost, QuantizableLayer } from "./layers.ts";
 import type { Quantization } from "./network.ts";
 
@@ -12,16 +12,22 @@ const FLOAT: Precision = { weightBits: FLOAT_BITS, activationBits: FLOAT_BITS };
 /** Models timed in turns with the reference at once. */
 const TOGETHER = 6;
 
-/**
- * The latency of integers throughout, plus for each float layer what it alone changed, as measured. Conversions at the borders are in
- * it; where float layers are neighbours they are counted twice, so the found network is measured whole before it is believed.
- */
-export async function measuredLatency(
+/** Milliseconds. */
+export interface LayerLatencies {
+  /** Of the network on integers throughout, and on floats. */
+  readonly integersMs: number;
+  readonly floatsMs: number;
+  /** By layer, what computing it alone with floats changed. */
+  readonly changesMs: readonly number[];
+}
+
+/** Times the network on integers, on floats, and with each layer alone on floats. */
+export async function measureLayers(
   layers: readonly QuantizableLayer[],
   quantization: Quantization,
   threads: number,
   onProgress: (done: number, total: number) => void = () => {},
-): Promise<PolicyCost> {
+): Promise<LayerLatencies> {
   const fileOf = (bits: readonly Precision[]): Uint8Array => {
     using net = quantization.create(bits);
     return exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { batch: 1, quantized: net.encoded() });
@@ -37,9 +43,15 @@ export async function measuredLatency(
     changes.push(...others.map((ms) => ms - base!));
     onProgress(Math.min(layers.length, first + TOGETHER), layers.length);
   }
-  const base = bases.reduce((sum, ms) => sum + ms, 0) / bases.length;
-  const [float] = await measureTogether([fileOf(layers.map(() => FLOAT))], { threads });
-  const isFloat = (bits: readonly Precision[]) => bits.every(({ weightBits }) => weightBits === FLOAT_BITS);
-  return (bits) =>
-    isFloat(bits) ? float! : base + bits.reduce((sum, { weightBits }, i) => sum + (weightBits === FLOAT_BITS ? changes[i]! : 0), 0);
+  const [floatsMs] = await measureTogether([fileOf(layers.map(() => FLOAT))], { threads });
+  return { integersMs: mean(bases), floatsMs: floatsMs!, changesMs: changes };
+}
+
+/**
+ * The latency of integers throughout, plus for each float layer what it alone changed. Conversions at the borders are in it; where float
+ * layers are neighbours they are counted twice, so the found network is measured whole before it is believed.
+ */
+export function measuredLatency({ integersMs, floatsMs, changesMs }: LayerLatencies): PolicyCost {
+  const isFloat = ({ weightBits }: Precision) => weightBits === FLOAT_BITS;
+  return (bits) => (bits.every(isFloat) ? floatsMs : bits.reduce((sum, one, i) => sum + (isFloat(one) ? changesMs[i]! : 0), integersMs));
 }

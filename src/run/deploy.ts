@@ -90,11 +90,11 @@ export async function compareOutputs(
   return { difference, largest, agreement: same / images, images };
 }
 
-/** The file's own note of its bits, which `inspect` reads. */
-export const bitsNote = (precision: ReadonlyMap<string, Precision>): Record<string, string> =>
-  precision.size > 0
-    ? { bits: JSON.stringify(Object.fromEntries([...precision].map(([name, p]) => [name, [p.weightBits, p.activationBits]]))) }
-    : {};
+/** What a file notes of itself: where it comes from, and its bits, which `inspect` reads. */
+export function fileMetadata({ name }: Graph, data: string, precision: ReadonlyMap<string, Precision>): Record<string, string> {
+  const bits = Object.fromEntries([...precision].map(([layer, p]) => [layer, [p.weightBits, p.activationBits]]));
+  return { network: name, data, ...(precision.size > 0 ? { bits: JSON.stringify(bits) } : {}) };
+}
 
 /** A few images of a set that is ordered by class. */
 const someOf = (set: ImageSet, count: number): ImageSet =>
@@ -142,7 +142,7 @@ export async function deploy({
 }: DeployOptions): Promise<Card> {
   const bytes = exportOnnx(
     { graph, weights: exportWeights(params) },
-    { metadata: { network: graph.name, data: data.name, ...bitsNote(precision) }, sparse, quantized },
+    { metadata: fileMetadata(graph, data.name, precision), sparse, quantized },
   );
   const path = folder.path("model.onnx");
   const session = await createSession(bytes, { threads: 2 });

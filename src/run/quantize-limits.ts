@@ -1,22 +1,21 @@
 /** @file What a quantised network may cost, on which bits it may choose, and how its cost is known. */
 import { AppError } from "../errors.ts";
-import type { Model } from "../graph/types.ts";
+import type { Graph, Model } from "../graph/types.ts";
 import { choicesWithin } from "../hardware/choices.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import { isCpu } from "../hardware/kinds.ts";
 import { type Accelerator, FLOAT_BITS, type Precision, type PrecisionChoices } from "../hardware/precision.ts";
-import { exportWeights } from "../nn/parameters.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { cheapestBits, type PrecisionLimits, uniformBits } from "../quantize/budget.ts";
-import { acceleratorEnergy, acceleratorLatency, bitOps, type PolicyCost, type QuantizableLayer, weightBytes } from "../quantize/layers.ts";
-import { measuredLatency } from "../quantize/measured-latency.ts";
-import { policyOf, type Quantization } from "../quantize/network.ts";
+import { acceleratorEnergy, acceleratorLatency, bitOps, type PolicyCost, type QuantizableLayer } from "../quantize/layers.ts";
+import { type LayerLatencies, measuredLatency, measureLayers } from "../quantize/measured-latency.ts";
+import type { Quantization } from "../quantize/network.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
 import { combined } from "../util/combined-limits.ts";
 import { admitting, type Quantity } from "../util/units.ts";
 import type { Obtained } from "./card.ts";
-import { bitsNote } from "./deploy.ts";
 import { formatCost, LIMIT_KINDS } from "./limit-kinds.ts";
+import { quantizedSize } from "./quantized-size.ts";
 
 export type QuantizeBudgetKind = "latency" | "energy" | "size" | "bitops";
 
@@ -33,6 +32,8 @@ export interface QuantizeLimit {
 /** What is chosen among, and what it costs. */
 export interface QuantizeCosts extends Pick<PrecisionLimits, "choices" | "pins"> {
   readonly limits: readonly QuantizeLimit[];
+  /** Of the CPU, where a latency on it is limited. */
+  readonly latencies: LayerLatencies | null;
 }
 /** All limits at once. */
 export interface QuantizeLimits extends QuantizeCosts, PrecisionLimits {}
@@ -43,6 +44,11 @@ export interface LimitOptions {
   readonly device: Accelerator | CpuDevice | null;
   readonly bits: { readonly lowest: number; readonly highest: number };
   readonly scheme: WeightScheme;
+  /** Whose inputs and ending the file keeps, and the images, which it names. */
+  readonly original: Graph;
+  readonly data: string;
+  /** What layers on the CPU took when the run was begun; measured where it is not known. */
+  readonly latencies?: LayerLatencies | null;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -56,7 +62,14 @@ const isSizeAlone = (budgets: LimitOptions["budgets"]): boolean => budgets.every
 /** Which bits can be chosen. The CPU runs layers as float or on integers throughout; a file's size depends on weights alone. */
 function choicesFor({ budgets, device, bits }: LimitOptions): PrecisionChoices {
   const { lowest, highest } = bits;
-  if (isMeasured(device)) return { weightBits: [8, FLOAT_BITS], activationBits: [8, FLOAT_BITS], isCoupled: true };
+  if (isMeasured(device)) {
+    if (lowest > 8 || highest < 8)
+      throw new AppError(
+        "CONFIG",
+        `quantize: --bits must include 8 on ${device.name}, which computes with 8 or with floats, got ${lowest} to ${highest}`,
+      );
+    return device.precisions;
+  }
   const within = ALL_BITS.filter((b) => b >= lowest && b <= highest);
   if (!device && isSizeAlone(budgets)) return { weightBits: within, activationBits: [FLOAT_BITS], isCoupled: false };
   const choices = device
@@ -75,39 +88,6 @@ function pinsFor(layers: readonly QuantizableLayer[], { budgets, device }: Limit
   return layers.map((_, i) => (arePinned && (i === 0 || i === layers.length - 1) ? EIGHT : null));
 }
 
-/** Names and nodes that put together the weights of one more number of bits, at most. */
-const CHAIN_BYTES = 800;
-
-/**
- * Bytes of the file: packed weights and codebooks by bits, and what is stored beside them. That differs with how a layer is stored (as
- * floats, as 8-bit integers to be computed with, or packed) and with the bits of its activations: every layer is charged what it has in
- * a file whose layers are all alike.
- */
-function fileSize(layers: readonly QuantizableLayer[], quantization: Quantization, scheme: WeightScheme): PolicyCost {
-  const packed = weightBytes(layers);
-  const book = (weightBits: number) => (scheme === "kmeans" && weightBits < FLOAT_BITS ? 4 * 2 ** weightBits : 0);
-  const weights: PolicyCost = (bits) => packed(bits) + bits.reduce((sum, { weightBits }) => sum + book(weightBits), 0);
-  const known = new Map<string, number>();
-  const besideWeights = ({ weightBits, activationBits }: Precision): number => {
-    const one = { weightBits: weightBits < 8 ? 4 : weightBits, activationBits };
-    const key = `${one.weightBits} ${activationBits}`;
-    let bytes = known.get(key);
-    if (bytes === undefined) {
-      const bits = layers.map(() => one);
-      using net = quantization.create(bits);
-      const encoded = net.encoded();
-      const books = [...encoded.values()].reduce((sum, { codebook }) => sum + (codebook ? 4 * codebook.length : 0), 0);
-      const metadata = { network: net.graph.name, ...bitsNote(policyOf(layers, bits)) };
-      const file = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { quantized: encoded, metadata });
-      bytes = (file.length - packed(bits) - books) / layers.length;
-      known.set(key, bytes);
-    }
-    return bytes;
-  };
-  const chains: PolicyCost = (bits) => CHAIN_BYTES * (new Set(bits.map(({ weightBits }) => weightBits)).size - 1);
-  return (bits) => bits.reduce((sum, one) => sum + besideWeights(one), 0) + weights(bits) + chains(bits);
-}
-
 /** What the bits of a model cost in each limit's unit, whether the limits can be met or not. @throws AppError CONFIG */
 export async function quantizeCosts(
   model: Model,
@@ -115,7 +95,8 @@ export async function quantizeCosts(
   quantization: Quantization,
   options: LimitOptions,
 ): Promise<QuantizeCosts> {
-  const { budgets, device, scheme } = options;
+  const { budgets, device, scheme, original, data } = options;
+  let latencies = options.latencies ?? null;
   const choices = choicesFor(options);
   const pins = pinsFor(layers, options);
   const onDevice = (what: (layers: readonly QuantizableLayer[], device: Accelerator) => PolicyCost): PolicyCost => {
@@ -126,10 +107,13 @@ export async function quantizeCosts(
     );
   };
   const costs: Record<QuantizeBudgetKind, () => Promise<PolicyCost>> = {
-    latency: async () =>
-      isMeasured(device) ? measuredLatency(layers, quantization, device.threads, options.onProgress) : onDevice(acceleratorLatency),
+    latency: async () => {
+      if (!isMeasured(device)) return onDevice(acceleratorLatency);
+      latencies ??= await measureLayers(layers, quantization, device.threads, options.onProgress);
+      return measuredLatency(latencies);
+    },
     energy: async () => onDevice(acceleratorEnergy),
-    size: async () => fileSize(layers, quantization, scheme),
+    size: async () => quantizedSize({ layers, quantization, scheme, original, data }),
     bitops: async () => bitOps(layers),
   };
   const references = (cost: PolicyCost): Record<QuantizeBudgetKind, () => QuantizeLimit["reference"]> => {
@@ -150,7 +134,7 @@ export async function quantizeCosts(
     const obtained = onFile ? "measured" : kind === "bitops" ? "counted" : "estimated";
     limits.push({ kind, limit, cost, reference, obtained });
   }
-  return { choices, pins, limits };
+  return { choices, pins, limits, latencies };
 }
 
 /** The limits of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */

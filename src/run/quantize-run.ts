@@ -1,4 +1,6 @@
 /** @file The whole way of `fettle quantize`: feasibility, search for bits, fine-tuning, packed file, uniform and greedy bits beside it. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { subset } from "../data/image-set.ts";
 import { AppError } from "../errors.ts";
 import { withEndingOf } from "../graph/ending.ts";
@@ -14,6 +16,7 @@ import { greedyBits, uniformCandidates, uniformPrecisions } from "../quantize/ba
 import { uniformBits } from "../quantize/budget.ts";
 import { createPrecisionEnvironment, fromDecisions, toDecisions } from "../quantize/environment.ts";
 import { bitOps } from "../quantize/layers.ts";
+import type { LayerLatencies } from "../quantize/measured-latency.ts";
 import { policyOf, type QuantizedNetwork } from "../quantize/network.ts";
 import { measureSensitivities } from "../quantize/sensitivity.ts";
 import { shortTune } from "../quantize/short-tune.ts";
@@ -82,6 +85,20 @@ export interface QuantizeResult {
   readonly isCancelled: boolean;
 }
 
+/** Of the run's folder: what layers took on this CPU, so that a run that is gone on with has the same limits. */
+const LATENCIES = "costs.json";
+const readLatencies = (dir: string): LayerLatencies | null =>
+  existsSync(join(dir, LATENCIES)) ? JSON.parse(readFileSync(join(dir, LATENCIES), "utf8")) : null;
+
+/** Share of the episodes that vary the best policy. */
+const REFINEMENT = 0.5;
+/**
+ * The noise of the actor fades to a tenth over the episodes that it decides, where 0.99 an episode, as published for 600, would leave short
+ * searches at random: an option of seven is one deviation of 0.14 wide.
+ */
+const noiseDecay = ({ episodes, warmup }: QuantizeOptions): number =>
+  Math.min(0.99, 0.1 ** (1 / Math.max(1, Math.round((1 - REFINEMENT) * episodes) - warmup)));
+
 const STATISTICS_BATCHES = 2;
 const SENSITIVITY_IMAGES = 500;
 /** A quantised file must take at most this share of the float one's time on the CPU that it was made for. */
@@ -111,6 +128,9 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     device,
     bits: options.bits,
     scheme,
+    original: options.model.graph,
+    data: data.name,
+    latencies: options.resume ? readLatencies(dir) : null,
     onProgress: (done) => measuring(done),
   });
   const costsOf = (bits: readonly Precision[]) => limits.limits.map(({ cost }) => cost(bits));
@@ -119,6 +139,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
 
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
+  if (limits.latencies) folder.writeJson(LATENCIES, limits.latencies);
   const original = {
     validation: accuracyOn(model.graph, params, data, "validation"),
     test: accuracyOn(model.graph, params, data, "test"),
@@ -155,6 +176,33 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     journal.append({ bits: decisions, accuracy });
     return accuracy;
   };
+  /** Bits by how much each layer minds few; null when interrupted. */
+  const greedyPolicy = async (): Promise<Precision[] | null> => {
+    const losses = folder.journal<{ bits: readonly number[]; loss: number }>("sensitivities", options.resume === true);
+    const before = new Map(losses.entries.map(({ bits, loss }) => [policyKey(bits), loss]));
+    const few = subset(
+      data.validation,
+      Int32Array.from({ length: Math.min(SENSITIVITY_IMAGES, data.validation.count) }, (_, i) => i),
+    );
+    const lossOf = (bits: readonly Precision[]): number => {
+      const key = toDecisions(bits);
+      const kept = before.get(policyKey(key));
+      if (kept !== undefined) return kept;
+      using net = prepare(bits);
+      const { loss } = evaluate(net.graph, net.params, few, { normalisation: data.normalisation });
+      losses.append({ bits: key, loss });
+      return loss;
+    };
+    const progress = createProgress("sensitivities", layers.length, clock, onProgress);
+    const ends = [signal, options.searchUntil].filter((one) => one !== undefined);
+    const sensitivity = await measureSensitivities({
+      ...limits,
+      lossOf,
+      onProgress: (done) => progress(done),
+      signal: AbortSignal.any(ends),
+    });
+    return sensitivity && greedyBits(limits, sensitivity);
+  };
   const uniform = uniformPrecisions(limits.choices).map((one) => ({ ...one, costs: costsOf(uniformBits(limits.pins, one)) }));
   for (const { weightBits, activationBits, costs } of uniform)
     onNote(
@@ -176,13 +224,15 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   };
   const environment = createPrecisionEnvironment({ layers, ...limits });
   const alike = uniformCandidates(limits);
+  const greedy = options.baselines ? await greedyPolicy() : null;
   const found = await searchPolicy({
     environment,
-    starts: alike.map(environment.actionsOf),
+    starts: [...alike, ...(greedy ? [greedy] : [])].map(environment.actionsOf),
+    refinement: REFINEMENT,
     reward: (accuracy) => REWARD_FACTOR * (accuracy - original.validation),
     episodes: options.episodes,
     seed: recipe.seed,
-    agent: { warmup: options.warmup, capacity: 256 * layers.length, noiseDecay: 0.99 },
+    agent: { warmup: options.warmup, capacity: 256 * layers.length, noiseDecay: noiseDecay(options) },
     known,
     evaluate: judged,
     onEpisode,
@@ -210,21 +260,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       const scored = alike.map(toDecisions).map((decisions) => ({ decisions, accuracy: judged(decisions) }));
       policies.push({ name: "uniform", decisions: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).decisions });
     } else onNote("uniform: no uniform bits are within the limit");
-    const few = subset(
-      data.validation,
-      Int32Array.from({ length: Math.min(SENSITIVITY_IMAGES, data.validation.count) }, (_, i) => i),
-    );
-    const progress = createProgress("sensitivities", layers.length, clock, onProgress);
-    const sensitivity = await measureSensitivities({
-      ...limits,
-      lossOf: (bits) => {
-        using net = prepare(bits);
-        return evaluate(net.graph, net.params, few, { normalisation: data.normalisation }).loss;
-      },
-      onProgress: (done) => progress(done),
-      signal,
-    });
-    if (sensitivity) policies.push({ name: "greedy", decisions: toDecisions(greedyBits(limits, sensitivity)) });
+    if (greedy) policies.push({ name: "greedy", decisions: toDecisions(greedy) });
   }
 
   const bitsResult = ({ decisions, ...outcome }: Outcome<BitsResult["name"]>): BitsResult => {
