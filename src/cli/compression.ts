@@ -5,7 +5,7 @@ import type { Recipe } from "../train/recipe.ts";
 import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, type DataFlags, imageShape, loadOptions, number, numbers, withData, withRun } from "./options.ts";
-import { note, printJson } from "./output.ts";
+import { printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 import { type RecipeFlags, withRecipe } from "./train.ts";
 
@@ -54,7 +54,7 @@ export async function loadCompression(
   { argv, signal, protect }: CommandContext,
   resolved: Readonly<Record<string, unknown>> & { readonly recipe: Recipe },
 ): Promise<{ common: CompressionOptions; bar: ReturnType<typeof createProgressBar> } | null> {
-  const [{ modelFingerprint, openModel }, { givenNormalisation, loadImagesFor }, { fingerprint }, { clearFolder, requireFreeFolder }] =
+  const [{ modelFingerprint, openModel }, { givenNormalisation, loadImagesFor }, { fingerprint }, { requireFreeFolder }] =
     await Promise.all([
       import("../run/model-file.ts"),
       import("../run/labelled-model.ts"),
@@ -73,7 +73,6 @@ export async function loadCompression(
   if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model: opened.path });
   const bar = createProgressBar({ isQuiet: json === true });
   const data = await loadImagesFor(verb, opened, flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress), given);
-  if (!flags.resume) clearFolder(flags.out);
   return {
     bar,
     common: {
@@ -95,9 +94,7 @@ export async function loadCompression(
       signal,
       onStart: protect,
       onProgress: bar.onProgress,
-      onNote: (text: string) => {
-        if (!json) note(text);
-      },
+      onNote: bar.onNote,
     },
   };
 }

@@ -54,7 +54,13 @@ async function compare(supernet: string, flags: CompareFlags, context: CommandCo
   const [{ runJointCompare }, { ACCELERATORS }] = await Promise.all([import("../run/joint-compare-run.ts"), import("../hardware/open.ts")]);
   const { common, bar } = await loadSpecialise(supernet, flags, config, recipe, context);
   const device = ACCELERATORS[flags.device]!();
-  const { limit, routes, isCancelled } = await runJointCompare({ ...common, device, budget, episodes: flags.episodes });
+  const { limit, routes, isCancelled } = await runJointCompare({
+    ...common,
+    device,
+    budget,
+    episodes: flags.episodes,
+    ...(overwrite ? { overwrite: true } : {}),
+  });
   bar.stop();
   if (isCancelled || routes.some(({ isMet }) => isMet === false)) process.exitCode = 4;
   else if (routes.every(({ isMet }) => isMet === null)) process.exitCode = 3;

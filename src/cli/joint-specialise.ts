@@ -1,13 +1,12 @@
 /** @file What `joint search` and `joint compare` share: options, the supernet's images, the device. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { JointSearchRunOptions } from "../run/joint-search-run.ts";
 import type { Recipe } from "../train/recipe.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, loadOptions, number, withRun } from "./options.ts";
-import { note } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 import { type RecipeFlags, withRecipe } from "./train.ts";
 
@@ -42,7 +41,7 @@ export async function loadSpecialise(
   recipe: Recipe,
   { signal, protect }: CommandContext,
 ): Promise<{ common: Omit<JointSearchRunOptions, "device" | "budgets" | "method">; bar: ReturnType<typeof createProgressBar> }> {
-  const [{ loadData }, { PREDICTOR, readJointDescription, SUPERNET }, { clearFolder, requireFreeFolder }] = await Promise.all([
+  const [{ loadData }, { FLOAT_PREDICTOR, PREDICTOR, readJointDescription, SUPERNET }, { requireFreeFolder }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/joint-folder.ts"),
     import("../run/resume.ts"),
@@ -53,7 +52,6 @@ export async function loadSpecialise(
   const { name, splitSeed, validation, size, limit } = source;
   const how = { data: name, seed: splitSeed, splitSeed, validation, ...(size ? { size } : {}), ...(limit ? { limit } : {}) };
   const loaded = await loadData(flags.data ?? name, loadOptions(how, bar.onProgress));
-  if (!flags.resume) clearFolder(flags.out);
   return {
     bar,
     common: {
@@ -63,7 +61,10 @@ export async function loadSpecialise(
       config: {
         ...(config as Readonly<Record<string, unknown>>),
         supernetSha256: fileSha256(join(supernet, SUPERNET)),
-        predictorSha256: fileSha256(join(supernet, PREDICTOR)),
+        predictorsSha256: [FLOAT_PREDICTOR, PREDICTOR]
+          .map((file) => join(supernet, file))
+          .filter((path) => existsSync(path))
+          .map(fileSha256),
       },
       population: flags.population,
       generations: flags.generations,
@@ -76,9 +77,7 @@ export async function loadSpecialise(
       signal,
       onStart: protect,
       onProgress: bar.onProgress,
-      onNote: (text) => {
-        if (!flags.json) note(text);
-      },
+      onNote: bar.onNote,
     },
   };
 }

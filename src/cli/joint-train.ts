@@ -1,11 +1,12 @@
 /** @file `fettle joint train`: the network that sub-nets are taken from. */
 import type { Command } from "commander";
-import type { JointTrainResult, Ranking } from "../run/joint-train-run.ts";
+import type { Ranking } from "../run/joint-ranking.ts";
+import type { JointTrainResult } from "../run/joint-train-run.ts";
 import { formatPercent } from "../util/units.ts";
 import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, type DataFlags, examples, loadOptions, number, withData, withRun } from "./options.ts";
-import { note, print, printJson, table } from "./output.ts";
+import { print, printJson, table } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 
 interface TrainFlags extends DataFlags, CommonFlags {
@@ -49,7 +50,7 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
   const { json, dryRun, resume, overwrite, ...rest } = flags;
   const config = configOf(argv, "joint train", rest);
   if (dryRun) return printJson(config);
-  const [{ loadData }, { runJointTrain }, { loadElasticSpace }, { clearFolder, requireFreeFolder }] = await Promise.all([
+  const [{ loadData }, { runJointTrain }, { loadElasticSpace }, { requireFreeFolder }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/joint-train-run.ts"),
     import("../space/load.ts"),
@@ -58,7 +59,6 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
   if (!resume) requireFreeFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: json === true });
   const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
-  if (!resume) clearFolder(flags.out);
   const space = loadElasticSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
   const { size, limit, validation, splitSeed, seed } = flags;
   const result = await runJointTrain({
@@ -87,9 +87,7 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
     signal,
     onStart: protect,
     onProgress: bar.onProgress,
-    onNote: (text) => {
-      if (!json) note(text);
-    },
+    onNote: bar.onNote,
   });
   bar.stop();
   if (result.isCancelled) process.exitCode = 4;

@@ -56,7 +56,7 @@ function createProgram(context: CommandContext): Command {
         "train --net resnet-20 --data cifar10:data/cifar-10-batches-bin --epochs 24",
         "inspect mobilenet-v2:0.35 --input 3x224x224",
         "bench runs/shoes/model.onnx",
-      ])}\nExit codes: 0 done and every limit met, 1 error, 2 usage, 3 the limit cannot be met, 4 limit missed or interrupted (the best is saved).`,
+      ])}\nExit codes: 0 done and every limit met, 1 error, 2 usage, 3 the limit cannot be met, 4 limit missed or interrupted (what there is is saved).`,
     );
   const registrations = [
     registerOptimize,

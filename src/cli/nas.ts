@@ -87,7 +87,7 @@ async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): 
   const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { debug?: unknown };
   const config = configOf(argv, "nas", { ...rest, budget, recipe });
   if (dryRun) return printJson(config);
-  const { clearFolder, requireFreeFolder } = await import("../run/resume.ts");
+  const { requireFreeFolder } = await import("../run/resume.ts");
   if (!resume) requireFreeFolder(flags.out, flags);
   const [{ loadData }, { runNas }, { openDevice }, { loadSpace }] = await Promise.all([
     import("../data/load.ts"),
@@ -103,7 +103,6 @@ async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): 
   });
   const data = await loadData(flags.data, loadOptions(flags, bar.onProgress));
   const space = loadSpace(flags.space, { input: data.train.shape, classes: data.train.classes.length, width: flags.width });
-  if (!resume) clearFolder(flags.out);
   const result = await runNas({
     data,
     space,
@@ -130,9 +129,7 @@ async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): 
     signal,
     onSearchStart: protect,
     onProgress: bar.onProgress,
-    onNote: (text) => {
-      if (!json) note(text);
-    },
+    onNote: bar.onNote,
   });
   bar.stop();
   if (!result.isMet || result.isCancelled) process.exitCode = 4;

@@ -2,12 +2,13 @@
 import { type Command, Option } from "commander";
 import type { OptimizeConfig } from "../pipeline/config.ts";
 import type { OptimizeEvent, OptimizeResult } from "../pipeline/optimize.ts";
+import { systemClock } from "../util/clock.ts";
 import { formatBytes, formatMs, formatPercent } from "../util/units.ts";
 import { configOf } from "./config.ts";
 import { constraintRow } from "./constraint.ts";
 import type { CommandContext } from "./main.ts";
 import { count, examples, imageShape, number, numbers, withJson } from "./options.ts";
-import { note, print, printJson, table } from "./output.ts";
+import { formatDuration, print, printJson, table } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 
 /** Flags that say how to run, not what. */
@@ -34,7 +35,7 @@ export function registerOptimize(program: Command, context: CommandContext): voi
     .option("--max-peak-memory <bytes>", "limit of the activations alive at once, as float32, e.g. 100KB or 50%")
     .option("--max-macs <count>", "limit in multiply-accumulates, e.g. 20M or 50%")
     .option("--max-bitops <count>", "limit in MACs x weight bits x activation bits, e.g. 300M or 40%")
-    .option("--max-accuracy-drop <points>", "test accuracy that may be lost, e.g. 1%")
+    .option("--max-accuracy-drop <points>", "test accuracy that a model of yours may lose, e.g. 1%")
     .option("--time <duration>", "for everything, e.g. 30m or 2h (default: as long as it takes)")
     .addOption(
       new Option("--method <name>", "without a model: joint search, or one stage after the other (default: joint)").choices([
@@ -49,9 +50,9 @@ export function registerOptimize(program: Command, context: CommandContext): voi
     .option("--validation <share>", "share of the training images held out (default: 0.1)", number({ min: 0.001, max: 0.9 }))
     .option("--limit <images>", "use at most this many training images", count)
     .option("--episodes <n>", "policies that each search tries (default: 200, or what --time allows)", count)
-    .option("--epochs <n>", "epochs of training what was found (default: 8 to 24, or what --time allows)", whole)
-    .option("--batch <n>", "images per step (default: 128)", count)
-    .option("--lr <rate>", "highest learning rate (default: 0.2; of a model of yours 0.02)", number({ min: 0 }))
+    .option("--epochs <n>", "epochs of training what was found (default: 8 to 24, more for few images, or what --time allows)", whole)
+    .option("--batch <n>", "images per step (default: 128, fewer for few images)", count)
+    .option("--lr <rate>", "highest learning rate (default: 0.2; of a model of yours 0.1 after pruning, 0.02 for bits)", number({ min: 0 }))
     .option("--width <factor>", "widths of the searched space relative to the papers' (default: 0.5)", number({ min: 0.1, max: 4 }))
     .option("--no-distillation", "train on the labels alone")
     .option("--baselines", "also what simple rules give within the limits, for comparison")
@@ -94,6 +95,7 @@ async function run(target: string | undefined, command: Command, { argv, signal,
   if (dryRun) return printJson(begun);
   const { optimize } = await import("../pipeline/optimize.ts");
   const bar = createProgressBar({ isQuiet: json === true });
+  const startedMs = systemClock.nowMs();
   const running = optimize(config, {
     signal,
     resume: resume === true,
@@ -101,26 +103,26 @@ async function run(target: string | undefined, command: Command, { argv, signal,
     nameOf: flagOf,
     facts: { argv: begun.argv },
   });
-  for await (const event of running) show(event, bar.onProgress, protect, json === true);
+  for await (const event of running) show(event, bar, protect);
   const result = await running.result;
   bar.stop();
   if (result.isCancelled || result.constraints.some(({ isMet }) => !isMet)) process.exitCode = 4;
   const { model, ...told } = result;
   if (json) return printJson(told);
-  showResult(result);
+  showResult(result, (systemClock.nowMs() - startedMs) / 1000);
 }
 
-function show(event: OptimizeEvent, onProgress: ReturnType<typeof createProgressBar>["onProgress"], protect: () => void, isQuiet: boolean) {
+function show(event: OptimizeEvent, { onProgress, onNote }: ReturnType<typeof createProgressBar>, protect: () => void): void {
   if (event.type === "stage") protect();
-  if (isQuiet) return;
   if (event.type === "progress") onProgress(event);
-  else note(event.type === "note" ? event.text : `\n${event.name}, in ${event.dir}`);
+  else onNote(event.type === "note" ? event.text : `\n${event.name}, in ${event.dir}`);
 }
 
-function showResult({ card, constraints, stages, dir }: OptimizeResult): void {
+function showResult({ card, constraints, stages, dir, originalTest }: OptimizeResult, seconds: number): void {
+  const before = originalTest === null ? "" : ` (${formatPercent(originalTest)} before)`;
   print(table(["limit", "at most", "value", "", "obtained"], constraints.map(constraintRow)));
   print(
-    `\n${stages.length === 0 ? "the model meets the limits as it is; " : ""}test accuracy ${formatPercent(card.accuracy.test)}, measured ${formatMs(card.latency.p50Ms)} on this cpu, ${formatBytes(card.fileBytes)}`,
+    `\n${stages.length === 0 ? "the model meets the limits as it is; " : ""}test accuracy ${formatPercent(card.accuracy.test)}${before}, measured ${formatMs(card.latency.p50Ms)} on this cpu, ${formatBytes(card.fileBytes)}; took ${formatDuration(seconds * 1000)}`,
   );
   print(`saved    ${dir}/model.onnx, card.json,${stages.length > 0 ? " policy.json," : ""} report.html`);
 }

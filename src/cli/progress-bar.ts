@@ -9,6 +9,8 @@ const LINE_EVERY_MS = 10_000;
 /** Shows events of one task after another. */
 export function createProgressBar({ isQuiet = false, clock = systemClock as Clock } = {}): {
   readonly onProgress: OnProgress;
+  /** A remark on a line of its own. */
+  onNote(text: string): void;
   stop(): void;
 } {
   let bar: SingleBar | null = null;
@@ -38,6 +40,10 @@ export function createProgressBar({ isQuiet = false, clock = systemClock as Cloc
     lastLine = now;
     note(progressLine(event));
   };
-  if (isQuiet) return { onProgress: () => {}, stop };
-  return { onProgress: process.stderr.isTTY ? drawBar : drawLine, stop };
+  if (isQuiet) return { onProgress: () => {}, onNote: () => {}, stop };
+  const onNote = (text: string) => {
+    if (bar) stop();
+    note(text);
+  };
+  return { onProgress: process.stderr.isTTY ? drawBar : drawLine, onNote, stop };
 }

@@ -80,13 +80,12 @@ export function registerRuns(program: Command, run: (argv: readonly string[]) =>
       if (flags.json) return printJson(runs);
       showComparison(runs);
     });
-  program
-    .command("resume")
-    .description("go on with an interrupted run, as it was begun")
+  withJson(program.command("resume").description("go on with an interrupted run, as it was begun"))
     .argument("<run>", "run folder")
     .addHelpText("after", examples(["resume runs/prune"]))
-    .action(async (dir: string) => {
+    .action(async (dir: string, flags: { readonly json?: true }) => {
       const { summariseRun } = await import("../run/list.ts");
-      await run(resumption(summariseRun(dir)));
+      const again = resumption(summariseRun(dir));
+      await run(flags.json && !again.includes("--json") ? [...again, "--json"] : again);
     });
 }

@@ -1,6 +1,7 @@
 /** @file Making image sets and taking parts of them. */
 import { createHash } from "node:crypto";
 import { AppError } from "../errors.ts";
+import type { Rng } from "../util/rng.ts";
 import type { ImageSet, ImageShape } from "./types.ts";
 
 /** Bytes of one image of `shape`. */
@@ -41,4 +42,10 @@ export function subset(set: ImageSet, indices: ArrayLike<number>): ImageSet {
     part.images.set(set.images.subarray(index * size, (index + 1) * size), i * size);
   }
   return part;
+}
+
+/** `count` random images of a set, which may be ordered by class; the set itself where it has no more. */
+export function someOf(set: ImageSet, count: number, rng: Rng): ImageSet {
+  if (set.count <= count) return set;
+  return subset(set, rng.shuffle(Int32Array.from({ length: set.count }, (_, i) => i)).slice(0, count));
 }

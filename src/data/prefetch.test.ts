@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { AppError } from "../errors.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import { createRng } from "../util/rng.ts";
 import { batches } from "./batches.ts";
 import { randomSet } from "./fixtures.ts";
@@ -64,7 +65,7 @@ test("batches are ready when a consumer that blocked its thread asks for them", 
   expect(first.done).toBe(false);
   // Blocks this thread: the worker must fill the ring without its help.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
-  await new Promise((resolve) => setImmediate(resolve));
+  await turnOfOthers();
   // What is ready arrives in microtasks, before the event loop turns again.
   let turns = 0;
   setImmediate(() => turns++);

@@ -1,4 +1,5 @@
 /** @file Accuracy predicted from a genome, learnt from samples. Paper: Wang et al. 2020 (APQ), arXiv:2006.08509, section 3.2. */
+
 import type { Weights } from "../graph/types.ts";
 import { exportWeights, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
@@ -7,6 +8,7 @@ import type { Genome } from "../space/genome.ts";
 import { createTape } from "../tensor/tape.ts";
 import { createScope, empty, fromArray, plainLayout, valuesOf } from "../tensor/tensor.ts";
 import { createAdam } from "../train/optimizers.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import { createRng } from "../util/rng.ts";
 import { mean } from "../util/statistics.ts";
 import { createPredictorParameters, type EncodedBatch, predictorForward } from "./predictor-network.ts";
@@ -144,7 +146,7 @@ export async function trainPredictor(training: PredictorTraining): Promise<Predi
     const error = errorOfHeldOut();
     if (error < best.error) best = { error, epoch, weights: exportWeights(params) };
     // a signal is heard between two turns of the event loop only
-    await new Promise((resolve) => setImmediate(resolve));
+    await turnOfOthers();
     if (signal?.aborted) break;
   }
   return { ...scale, weights: best.weights };

@@ -20,6 +20,8 @@ export interface SupernetTraining {
   readonly space: ElasticSpace;
   readonly data: DataSplits;
   readonly stages: readonly Stage[];
+  /** Epochs of the first of `rest` when it begins, for a training that has so much time (default: as planned). */
+  readonly epochsOf?: (rest: readonly Stage[]) => number;
   readonly batchSize: number;
   readonly weightDecay: number;
   readonly augmentation: Augmentation | null;
@@ -73,9 +75,11 @@ export async function trainSupernet(options: SupernetTraining): Promise<{ shared
   const begun = options.resume ? readCheckpoint(checkpointPath) : null;
   if (begun) importWeights(shared, begun.tensors);
   const first = begun ? { stage: Number(begun.metadata.stage), epoch: Number(begun.metadata.epoch) } : { stage: 0, epoch: 0 };
-  for (const [s, stage] of stages.entries()) {
+  for (const [s, planned] of stages.entries()) {
     if (s < first.stage) continue;
     const firstEpoch = s === first.stage ? first.epoch : 0;
+    const epochs = firstEpoch > 0 ? Number(begun!.metadata.epochs) : (options.epochsOf?.(stages.slice(s)) ?? planned.epochs);
+    const stage = { ...planned, epochs };
     if (stage.name === "width" && firstEpoch === 0) sortChannels(space, shared);
     using teacher = stage.name === STAGES[0] ? null : teacherOf(space, readCheckpoint(teacherPath).tensors);
     const optimizer = createSgd(shared, { weightDecay });
@@ -91,7 +95,7 @@ export async function trainSupernet(options: SupernetTraining): Promise<{ shared
         ...exportWeights(shared),
         ...state.map(([name, values]) => [`${prefix}${name}`, { shape: [values.length], data: values }] as const),
       ]);
-      writeCheckpoint(checkpointPath, { tensors, metadata: { stage: `${at}`, epoch: `${epoch}` } });
+      writeCheckpoint(checkpointPath, { tensors, metadata: { stage: `${at}`, epoch: `${epoch}`, epochs: `${epochs}` } });
     };
     const { isCancelled } = await trainLoop({
       gradients: (_, batch, rng) => supernetStep({ space, stage, shared, teacher }, batch, rng),

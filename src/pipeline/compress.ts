@@ -8,7 +8,8 @@ import type { PruneLimitOptions } from "../run/prune-limits.ts";
 import { runPrune } from "../run/prune-run.ts";
 import { runQuantize } from "../run/quantize-run.ts";
 import type { StageName } from "../run/stage-names.ts";
-import { DEFAULT_SEARCH, leastSearchMs, type Pace, planSearch, requireTime, type SearchEffort } from "./effort.ts";
+import { lrFor } from "../train/recipe.ts";
+import { defaultSearch, leastSearchMs, type Pace, planSearch, requireTime, type SearchEffort } from "./effort.ts";
 import { type CostLimit, isAlwaysInBits } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import {
@@ -28,6 +29,8 @@ import type { StageAt } from "./stages.ts";
 
 /** Of what is left of the time: pruning before quantisation, and quantisation that may turn out to be for nothing. */
 const SHARES = { pruned: 0.5, attempt: 0.55 } as const;
+/** Highest learning rate of what each stage made smaller. */
+const TUNE_LR = { pruned: 0.1, quantized: 0.02 } as const;
 /** Policies that are trained alike with `--baselines`: the found one and the rules. */
 const FINALISTS = { pruned: 5, quantized: 3 } as const;
 
@@ -72,8 +75,11 @@ function effortOf(name: StageName, share: number, { pace }: Plan, settings: Stag
   const given = { ...(episodes === undefined ? {} : { episodes }), ...(epochs === undefined ? {} : { epochs }) };
   return stages.once(`effort of ${name}`, async () => {
     const left = deadline.leftMs();
-    if (!pace || left === null) return { ...DEFAULT_SEARCH, ...given };
-    return planSearch(stage, share * left, pace, imagesOf(settings), { given, finalists: baselines ? FINALISTS[stage] : 1 });
+    const counts = imagesOf(settings);
+    if (!pace || left === null) return { ...defaultSearch(counts), ...given };
+    const planned = planSearch(stage, share * left, pace, counts, { given, finalists: baselines ? FINALISTS[stage] : 1 });
+    settings.onNote(`in this time ${planned.episodes} policies are tried, and what is found is trained for ${planned.epochs} epochs`);
+    return planned;
   });
 }
 
@@ -95,7 +101,7 @@ async function searchOptions(
     data,
     episodes,
     warmup: Math.ceil(episodes / 4),
-    recipe: { ...recipe, lr: tuneLr, epochs },
+    recipe: { ...recipe, lr: tuneLr ?? lrFor(recipe.batchSize, TUNE_LR[stage === "quantized" ? "quantized" : "pruned"]), epochs },
     baselines,
     dir,
     resume,

@@ -7,7 +7,7 @@ import { LIMIT_KEYS } from "./limits.ts";
 test("defaults are filled in, objects of a program are taken as they are", () => {
   const device = { name: "mine", kind: "table", overheadMs: 0, latencyMs: async () => 1 } as const;
   const resolved = resolveConfig(defineConfig({ data: "fashion-mnist", device, maxMacs: "5M" }), "config");
-  expect(resolved).toMatchObject({ data: "fashion-mnist", method: "auto", batch: 128, seed: 0, maxMacs: "5M" });
+  expect(resolved).toMatchObject({ data: "fashion-mnist", method: "auto", seed: 0, maxMacs: "5M" });
   expect(resolved.device).toBe(device);
 });
 

@@ -3,7 +3,6 @@ import { z } from "zod";
 import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { PruneDevice } from "../run/prune-limits.ts";
-import { defaultRecipe } from "../train/recipe.ts";
 import { nearest } from "../util/nearest.ts";
 
 const positive = z.number().int().positive();
@@ -25,7 +24,7 @@ const fields = {
   method: z.enum(["auto", "joint", "pipeline"]).default("auto").describe("without a model: joint search, or one stage after the other"),
   episodes: positive.optional().describe("policies that each search tries"),
   epochs: z.number().int().nonnegative().optional().describe("epochs of training what was found"),
-  batch: positive.default(defaultRecipe.batchSize).describe("images per step"),
+  batch: positive.optional().describe("images per step (default: 128, fewer for few images)"),
   lr: z.number().positive().optional().describe("highest learning rate"),
   width: z.number().min(0.1).max(4).default(0.5).describe("widths of the searched space relative to the papers'"),
   distillation: z.boolean().default(true).describe("train on the original's outputs as well"),

@@ -2,6 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   architectureTakesMs,
+  defaultJoint,
+  defaultSearch,
+  defaultTuneEpochs,
   type Images,
   jointTakesMs,
   leastArchitectureMs,
@@ -41,14 +44,16 @@ const searchPlan = (stage: SearchStage): Plan => ({
 const plans: readonly Plan[] = [
   searchPlan("pruned"),
   searchPlan("quantized"),
-  {
-    name: "a supernet",
-    plan: (timeMs, pace, images) => {
-      const effort = planJoint(timeMs, pace, images);
-      return { effort, takesMs: jointTakesMs(effort, pace, images) };
-    },
-    leastMs: leastJointMs,
-  },
+  ...[false, true].map(
+    (withBits): Plan => ({
+      name: `a supernet ${withBits ? "with bits" : "of floats"}`,
+      plan: (timeMs, pace, images) => {
+        const effort = planJoint(timeMs, pace, images, withBits);
+        return { effort, takesMs: jointTakesMs(effort, pace, images) };
+      },
+      leastMs: (pace, images) => leastJointMs(pace, images, withBits),
+    }),
+  ),
   {
     name: "an architecture",
     plan: (timeMs, pace, images) => {
@@ -101,14 +106,30 @@ test("too little time is refused with what it would take", () => {
   expect(() => requireTime(60_000, 90_000)).toThrow(/^optimize: --time must leave about 1\.5m for what is to come .* got 1\.0m — raise it/);
 });
 
-test("half an hour for 45,000 small images is a supernet of a dozen epochs", () => {
+test.each([
+  [false, 8, 7],
+  [true, 7, 4],
+])("half an hour for 45,000 small images, with bits: %s", (withBits, supernetEpochs, tuneEpochs) => {
   const [pace, images] = [
-    { stepMs: 150, imageMs: 0.3 },
+    { stepMs: 200, imageMs: 0.5 },
     { stepsPerEpoch: 351, validation: 5000 },
   ];
-  const { epochs, floatSamples, quantizedSamples } = planJoint(0.75 * (HOUR / 2), pace, images);
-  expect(epochs).toBeGreaterThanOrEqual(8);
+  const half = HOUR / 2;
+  const { epochs, floatSamples, quantizedSamples } = planJoint(0.65 * half, pace, images, withBits);
+  expect(epochs).toBeGreaterThanOrEqual(supernetEpochs);
   expect(floatSamples).toBeGreaterThanOrEqual(40);
-  expect(quantizedSamples).toBeGreaterThanOrEqual(40);
-  expect(planTuning(HOUR / 6, pace, images)).toBeGreaterThanOrEqual(5);
+  if (withBits) expect(quantizedSamples).toBeGreaterThanOrEqual(40);
+  else expect(quantizedSamples).toBe(0);
+  expect(planTuning(0.9 * 0.35 * half, pace, images, withBits)).toBeGreaterThanOrEqual(tuneEpochs);
+});
+
+test("few images are gone through more often, so that there are steps enough", () => {
+  const [few, many] = [
+    { stepsPerEpoch: 13, validation: 24 },
+    { stepsPerEpoch: 351, validation: 5000 },
+  ];
+  expect(defaultJoint(many, true).epochs).toBe(40);
+  expect(13 * defaultJoint(few, true).epochs).toBeGreaterThanOrEqual(4000);
+  expect(13 * defaultTuneEpochs(few)).toBeGreaterThanOrEqual(600);
+  expect(13 * defaultSearch(few).epochs).toBeGreaterThanOrEqual(400);
 });

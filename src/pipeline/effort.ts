@@ -1,5 +1,6 @@
 /** @file How much each stage does: epochs, episodes and samples, by default or planned into a given time. */
 import { AppError } from "../errors.ts";
+import type { Stage as SupernetStage } from "../joint/stages.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
 
 /** Of one network at one batch size, on this machine. */
@@ -27,6 +28,8 @@ export interface JointEffort {
   readonly quantizedSamples: number;
   /** Batches that each of those is trained on before it is judged. */
   readonly tuneSteps: number;
+  /** Validation images that each sample is judged on, at most. */
+  readonly sampleImages: number;
 }
 export interface ArchitectureEffort {
   readonly warmupEpochs: number;
@@ -35,13 +38,30 @@ export interface ArchitectureEffort {
   readonly epochs: number;
 }
 
-export const DEFAULT_SEARCH: SearchEffort = { episodes: 200, epochs: 8 };
-export const DEFAULT_JOINT: JointEffort = { epochs: 40, floatSamples: 400, quantizedSamples: 300, tuneSteps: 30 };
-/** The same where time is short: more samples teach the predictor more than longer training of each. */
-const PLANNED_TUNE_STEPS = 10;
-export const DEFAULT_ARCHITECTURE: ArchitectureEffort = { warmupEpochs: 4, searchEpochs: 12, epochs: 24 };
+/** So many epochs, of a small set so many more that it comes to as many steps at least. */
+const epochsOf = (epochs: number, leastSteps: number, { stepsPerEpoch }: Images): number =>
+  Math.max(epochs, Math.ceil(leastSteps / stepsPerEpoch));
+
+/** Without a given time. */
+export const defaultSearch = (images: Images): SearchEffort => ({ episodes: 200, epochs: epochsOf(8, 400, images) });
+/** @param withBits whether the device computes with few bits, else no sub-nets with bits are needed */
+export const defaultJoint = (images: Images, withBits: boolean): JointEffort => ({
+  epochs: epochsOf(40, 4000, images),
+  floatSamples: 400,
+  quantizedSamples: withBits ? 300 : 0,
+  tuneSteps: 30,
+  sampleImages: images.validation,
+});
+export const defaultArchitecture = (images: Images): ArchitectureEffort => ({
+  warmupEpochs: epochsOf(4, 400, images),
+  searchEpochs: epochsOf(12, 1200, images),
+  epochs: epochsOf(24, 2400, images),
+});
 /** Training of a sub-net that the joint search found. */
-export const DEFAULT_TUNE_EPOCHS = 12;
+export const defaultTuneEpochs = (images: Images): number => epochsOf(12, 600, images);
+
+/** Where time is short: more samples teach the predictor more than longer training, or more images, of each. */
+const PLANNED = { tuneSteps: 10, sampleImages: 2000 } as const;
 
 // Factors on a plain training step or evaluation, as measured on CIFAR-10 with ResNet-20 and MobileNet blocks.
 const WITH_TEACHER = 1.35;
@@ -61,6 +81,7 @@ const JUDGED = 8;
 const FEWEST_SAMPLES = 24;
 /** One for every stage of the shrinking, two for the first. */
 const FEWEST_SUPERNET_EPOCHS = 5;
+const MOST_EPISODES = 400;
 const clamp = (value: number, least: number, most: number): number => Math.max(least, Math.min(most, Math.floor(value)));
 
 /** @throws AppError INFEASIBLE when what is left is less than the least that is to be done in it */
@@ -107,22 +128,23 @@ export function planSearch(
 ): SearchEffort {
   const { episodeMs, epochMs } = searchCosts(stage, pace, images);
   const searchMs = Math.min(timeMs / 2, timeMs - finalists * epochMs);
-  const episodes = given.episodes ?? clamp(searchMs / episodeMs, FEWEST_EPISODES, 2 * DEFAULT_SEARCH.episodes);
-  return { episodes, epochs: given.epochs ?? clamp((timeMs - episodes * episodeMs) / finalists / epochMs, 1, 30) };
+  const episodes = given.episodes ?? clamp(searchMs / episodeMs, FEWEST_EPISODES, MOST_EPISODES);
+  const most = epochsOf(30, 3000, images);
+  return { episodes, epochs: given.epochs ?? clamp((timeMs - episodes * episodeMs) / finalists / epochMs, 1, most) };
 }
 
 function jointCosts({ stepMs, imageMs }: Pace, images: Images) {
-  const evaluationMs = SUBNET * imageMs * images.validation * PRUNED_EVALUATION;
+  const evaluationMs = SUBNET * imageMs * Math.min(PLANNED.sampleImages, images.validation) * PRUNED_EVALUATION;
   return {
     epochMs: images.stepsPerEpoch * SUPERNET_STEP * stepMs,
     floatMs: evaluationMs,
-    quantizedMs: SUBNET * WITH_BITS * PLANNED_TUNE_STEPS * stepMs + evaluationMs,
+    quantizedMs: SUBNET * WITH_BITS * PLANNED.tuneSteps * stepMs + evaluationMs,
   };
 }
 
 /** What a supernet and its predictors take. */
 export function jointTakesMs(
-  { epochs, floatSamples, quantizedSamples }: Omit<JointEffort, "tuneSteps">,
+  { epochs, floatSamples, quantizedSamples }: Pick<JointEffort, "epochs" | "floatSamples" | "quantizedSamples">,
   pace: Pace,
   images: Images,
 ): number {
@@ -131,31 +153,51 @@ export function jointTakesMs(
 }
 
 /** The least that a supernet and its predictors take. */
-export const leastJointMs = (pace: Pace, images: Images): number =>
-  jointTakesMs({ epochs: FEWEST_SUPERNET_EPOCHS, floatSamples: FEWEST_SAMPLES, quantizedSamples: FEWEST_SAMPLES }, pace, images);
+export const leastJointMs = (pace: Pace, images: Images, withBits: boolean): number =>
+  jointTakesMs(
+    { epochs: FEWEST_SUPERNET_EPOCHS, floatSamples: FEWEST_SAMPLES, quantizedSamples: withBits ? FEWEST_SAMPLES : 0 },
+    pace,
+    images,
+  );
+
+/** Shares of the time for samples beyond the fewest: those with bits need more. */
+const SAMPLE_SHARES = { floatsAlone: { float: 1, quantized: 0 }, withBits: { float: 0.3, quantized: 0.7 } } as const;
 
 /** Training a supernet and its predictors in `timeMs`, or the least, by the pace of its largest network. */
-export function planJoint(timeMs: number, pace: Pace, images: Images): JointEffort {
+export function planJoint(timeMs: number, pace: Pace, images: Images, withBits: boolean): JointEffort {
   const { epochMs, floatMs, quantizedMs } = jointCosts(pace, images);
+  const most = defaultJoint(images, withBits);
+  const fewestQuantized = withBits ? FEWEST_SAMPLES : 0;
   // as long as the supernet gets its fewest epochs
-  const samplesMs = Math.min(0.25 * timeMs, timeMs - FEWEST_SUPERNET_EPOCHS * epochMs);
-  const fewestMs = FEWEST_SAMPLES * (floatMs + quantizedMs);
-  const moreMs = Math.max(0, samplesMs - fewestMs);
-  const floatSamples = clamp(FEWEST_SAMPLES + (0.3 * moreMs) / floatMs, FEWEST_SAMPLES, DEFAULT_JOINT.floatSamples);
-  const quantizedSamples = clamp(FEWEST_SAMPLES + (0.7 * moreMs) / quantizedMs, FEWEST_SAMPLES, DEFAULT_JOINT.quantizedSamples);
+  const samplesMs = Math.min(0.2 * timeMs, timeMs - FEWEST_SUPERNET_EPOCHS * epochMs);
+  const moreMs = Math.max(0, samplesMs - FEWEST_SAMPLES * floatMs - fewestQuantized * quantizedMs);
+  const share = SAMPLE_SHARES[withBits ? "withBits" : "floatsAlone"];
+  const floatSamples = clamp(FEWEST_SAMPLES + (share.float * moreMs) / floatMs, FEWEST_SAMPLES, most.floatSamples);
+  const quantizedSamples = clamp(fewestQuantized + (share.quantized * moreMs) / quantizedMs, fewestQuantized, most.quantizedSamples);
   const rest = timeMs - floatSamples * floatMs - quantizedSamples * quantizedMs;
-  return { epochs: clamp(rest / epochMs, FEWEST_SUPERNET_EPOCHS, 200), floatSamples, quantizedSamples, tuneSteps: PLANNED_TUNE_STEPS };
+  const epochs = clamp(rest / epochMs, FEWEST_SUPERNET_EPOCHS, epochsOf(200, 20_000, images));
+  return { epochs, floatSamples, quantizedSamples, ...PLANNED };
 }
 
-const tuningEpochMs = ({ stepMs, imageMs }: Pace, { stepsPerEpoch, validation }: Images): number =>
-  SUBNET * (stepsPerEpoch * (WITH_BITS + WITH_TEACHER - 1) * stepMs + imageMs * validation);
+/** Epochs of a supernet's stage by how much longer or shorter than all on average its steps are. */
+const STAGE_STEPS: Readonly<Record<SupernetStage["name"], number>> = { full: 1, kernel: 1.15, depth: 1.85, width: 1.85 };
+
+/** What stages of a supernet take. */
+export const stagesTakeMs = (stages: readonly SupernetStage[], { stepMs }: Pace, { stepsPerEpoch }: Images): number =>
+  stages.reduce((sum, { name, epochs }) => sum + epochs * stepsPerEpoch * STAGE_STEPS[name] * stepMs, 0);
+
+const tuningEpochMs = ({ stepMs, imageMs }: Pace, { stepsPerEpoch, validation }: Images, withBits: boolean): number =>
+  SUBNET * (stepsPerEpoch * ((withBits ? WITH_BITS : 1) + WITH_TEACHER - 1) * stepMs + imageMs * validation);
 
 /** The least that the choice of a sub-net takes: judging the best as predicted, and one epoch. */
-export const leastTuningMs = (pace: Pace, images: Images): number =>
-  JUDGED * jointCosts(pace, images).quantizedMs + tuningEpochMs(pace, images);
+export function leastTuningMs(pace: Pace, images: Images, withBits: boolean): number {
+  const { floatMs, quantizedMs } = jointCosts(pace, images);
+  return JUDGED * (withBits ? quantizedMs : floatMs) + tuningEpochMs(pace, images, withBits);
+}
 
-/** Training a found sub-net with bits in `timeMs`, or one epoch. */
-export const planTuning = (timeMs: number, pace: Pace, images: Images): number => clamp(timeMs / tuningEpochMs(pace, images), 1, 40);
+/** Training a found sub-net in `timeMs`, or one epoch. */
+export const planTuning = (timeMs: number, pace: Pace, images: Images, withBits: boolean): number =>
+  clamp(timeMs / tuningEpochMs(pace, images, withBits), 1, epochsOf(40, 4000, images));
 
 function architectureCosts({ stepMs }: Pace, images: Images) {
   return { searchMs: images.stepsPerEpoch * SEARCH_STEP * SUBNET * stepMs, trainMs: images.stepsPerEpoch * SUBNET * stepMs };
@@ -174,7 +216,11 @@ export const leastArchitectureMs = (pace: Pace, images: Images): number =>
 /** Searching an architecture and training it in `timeMs`, or the least, by the pace of the space's largest network. */
 export function planArchitecture(timeMs: number, pace: Pace, images: Images): ArchitectureEffort {
   const { searchMs, trainMs } = architectureCosts(pace, images);
-  const epochs = clamp(Math.min(timeMs / 2, timeMs - 2 * trainMs) / searchMs, 4, 160);
+  const epochs = clamp(Math.min(timeMs / 2, timeMs - 2 * trainMs) / searchMs, 4, epochsOf(160, 8000, images));
   const warmupEpochs = Math.max(1, Math.floor(epochs / 4));
-  return { warmupEpochs, searchEpochs: epochs - warmupEpochs, epochs: clamp((timeMs - epochs * searchMs) / trainMs, 2, 100) };
+  return {
+    warmupEpochs,
+    searchEpochs: epochs - warmupEpochs,
+    epochs: clamp((timeMs - epochs * searchMs) / trainMs, 2, epochsOf(100, 10_000, images)),
+  };
 }

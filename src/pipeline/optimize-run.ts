@@ -49,8 +49,8 @@ export interface OptimizeRunOptions {
   readonly startedMs?: number;
   /** Of training from scratch; the epochs are planned. */
   readonly recipe: Recipe;
-  /** Highest learning rate of a model that is trained already. */
-  readonly tuneLr: number;
+  /** Highest learning rate of a model that is trained already, instead of each stage's own. */
+  readonly tuneLr?: number;
   readonly episodes?: number;
   readonly epochs?: number;
   readonly distillation: boolean;
@@ -72,6 +72,8 @@ export interface OptimizeRunResult {
   readonly constraints: readonly Constraint[];
   /** In the order in which they ran; none when the model met the limits as it was. */
   readonly stages: readonly StageName[];
+  /** Test accuracy of the model that was given, 0…1; null without one. */
+  readonly originalTest: number | null;
   readonly isCancelled: boolean;
 }
 
@@ -126,11 +128,14 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   const names = stages.begun();
   const unused = [...(options.episodes === undefined ? [] : ["episodes"]), ...(options.baselines ? ["baselines"] : [])];
   if (unused.length > 0 && !names.some(isByEpisodes))
-    settings.onNote(`${unused.join(" and ")}: only pruning and quantisation have them, and these limits needed neither`);
+    settings.onNote(
+      `${unused.join(" and ")}: only pruning and quantisation have them, and neither was needed; fettle joint compare trains other routes beside a joint search`,
+    );
   folder.writeJson(STAGES_FILE, { stages: names, isCancelled });
   folder.log({ type: "done", accuracy: kept.accuracy, constraints });
   writeFileAtomic(folder.path("report.html"), reportHtml(readRunData(dir)));
-  return { card: kept, constraints, stages: names, isCancelled };
+  const originalTest = model ? (route.outcomes[0]?.originalTest ?? kept.accuracy.test) : null;
+  return { card: kept, constraints, stages: names, originalTest, isCancelled };
 }
 
 /** The model that was given, which meets the limits: exported and measured. */

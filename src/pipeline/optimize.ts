@@ -10,12 +10,12 @@ import { openDevice } from "../hardware/open.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
 import { modelFingerprint, type OpenedModel, openModel } from "../run/model-file.ts";
-import { clearFolder, requireFreeFolder } from "../run/resume.ts";
+import { requireFreeFolder, setAside } from "../run/resume.ts";
 import type { StageName } from "../run/stage-names.ts";
 import { requireBatch } from "../run/train-run.ts";
 import { mobileNetSpace } from "../space/description.ts";
 import { elasticMobileNet } from "../space/elastic.ts";
-import { defaultRecipe } from "../train/recipe.ts";
+import { defaultRecipe, fittingBatch, lrFor } from "../train/recipe.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import type { ProgressEvent } from "../util/progress.ts";
 import { parseDuration } from "../util/units.ts";
@@ -36,6 +36,8 @@ export interface OptimizeResult {
   readonly card: Card;
   readonly constraints: readonly Constraint[];
   readonly stages: readonly StageName[];
+  /** Test accuracy of the model that was given, 0…1; null without one. */
+  readonly originalTest: number | null;
   /** Folder of the run, with model.onnx, card.json, policy.json and report.html. */
   readonly dir: string;
   /** Whether the signal ended it before its time; the best so far is there. */
@@ -62,16 +64,13 @@ export interface OptimizeHow {
   readonly clock?: Clock;
 }
 
-/** Highest learning rate of a model that is trained already. */
-const TUNE_LR = 0.02;
-
 /** @throws AppError CONFIG for settings that say something of what is not there */
 function requireUsed(config: ResolvedConfig, nameOf: (key: string) => string): void {
   const refuse = (keys: readonly (keyof ResolvedConfig)[], reason: string) => {
     const key = keys.find((one) => config[one] !== undefined);
     if (key) throw new AppError("CONFIG", `optimize: ${nameOf(key)} must be left out ${reason}, got ${JSON.stringify(config[key])}`);
   };
-  if (config.model === undefined) refuse(["mean", "std", "input"], "without a model");
+  if (config.model === undefined) refuse(["mean", "std", "input", "maxAccuracyDrop"], "without a model");
   if (typeof config.data !== "string") refuse(["size", "limit", "splitSeed"], "where the images are given as objects");
 }
 
@@ -109,17 +108,18 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
       ? await openDevice(config.device, { threads: config.threads, onWarning: onNote, onProgress })
       : config.device;
   const data: DataSplits = await loadImages(config, opened, splitSeed, emit);
-  requireBatch(data, config.batch);
-  if (!resume) clearFolder(config.out);
+  const batchSize = config.batch ?? fittingBatch(data.train.count);
+  requireBatch(data, batchSize);
   const images = { input: data.train.shape, classes: data.train.classes.length, width: config.width };
   const { size, limit, validation } = config;
   const recipe = {
     ...defaultRecipe,
-    batchSize: config.batch,
-    lr: (opened ? undefined : config.lr) ?? defaultRecipe.lr,
+    batchSize,
+    lr: (opened ? undefined : config.lr) ?? lrFor(batchSize, defaultRecipe.lr),
     augmentation: { crop: 4, flip: config.flip },
     seed: config.seed,
   };
+  const replaced = setAside(config.out, { resume });
   const result = await runOptimize({
     model: opened,
     data,
@@ -138,7 +138,7 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     timeMs,
     startedMs,
     recipe,
-    tuneLr: (opened ? config.lr : undefined) ?? TUNE_LR,
+    ...(opened && config.lr !== undefined ? { tuneLr: config.lr } : {}),
     ...(config.episodes === undefined ? {} : { episodes: config.episodes }),
     ...(config.epochs === undefined ? {} : { epochs: config.epochs }),
     distillation: config.distillation,
@@ -148,6 +148,7 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     config: {
       command: "optimize",
       ...config,
+      batch: batchSize,
       data: data.name,
       device: device.name,
       splitSeed,
@@ -157,11 +158,18 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     },
     resume,
     ...(signal ? { signal } : {}),
-    onStage: (name, dir) => emit({ type: "stage", name, dir }),
+    onStage: (name, dir) => {
+      replaced.remove();
+      emit({ type: "stage", name, dir });
+    },
     onProgress,
     onNote,
     clock,
+  }).catch((error) => {
+    replaced.restore();
+    throw error;
   });
+  replaced.remove();
   return { ...result, model: readFileSync(join(config.out, "model.onnx")), dir: config.out };
 }
 

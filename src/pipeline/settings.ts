@@ -17,8 +17,10 @@ export interface StageSettings {
   readonly device: PruneDevice;
   /** Of training from scratch; the epochs are planned. */
   readonly recipe: Recipe;
-  /** Highest learning rate of a model that is trained already. */
-  readonly tuneLr: number;
+  /** Highest learning rate of a model that is trained already, instead of each stage's own. */
+  readonly tuneLr?: number;
+  /** Folder of the run. */
+  readonly dir: string;
   readonly config: Readonly<Record<string, unknown>>;
   /** Instead of the defaults or of what the time allows. */
   readonly episodes?: number;

@@ -12,11 +12,13 @@ import { openModel } from "../run/model-file.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import { largestSubnet, smallestSubnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
+import { lrFor } from "../train/recipe.ts";
 import { compress } from "./compress.ts";
 import {
-  DEFAULT_JOINT,
-  DEFAULT_TUNE_EPOCHS,
+  defaultJoint,
+  defaultTuneEpochs,
   type JointEffort,
+  jointTakesMs,
   leastJointMs,
   leastSearchMs,
   leastTuningMs,
@@ -30,6 +32,7 @@ import { measurePace } from "./pace.ts";
 import { type AbsoluteLimit, commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
 import { requireReachOfSmallest } from "./smallest.ts";
 import { unlessOutOfReach } from "./so-far.ts";
+import { createSupernetPace } from "./supernet-pace.ts";
 
 export interface SpecialiseOptions {
   readonly space: ElasticSpace;
@@ -40,9 +43,9 @@ export interface SpecialiseOptions {
 /** Highest learning rate of the found sub-net. */
 const TUNE_LR = 0.05;
 /** Of the whole time: the supernet with its predictors. */
-const SUPERNET_SHARE = 0.75;
+const SUPERNET_SHARE = 0.65;
 /** Of what is left then: training of the found sub-net. */
-const TUNE_SHARE = { "before bits": 0.5, last: 0.85 } as const;
+const TUNE_SHARE = { "before bits": 0.5, last: 0.9 } as const;
 
 interface Plan {
   /** Of the run. */
@@ -92,9 +95,10 @@ async function resolved(
 /** Feasibility of the limits in the space; decided once. @throws AppError INFEASIBLE, CONFIG */
 function planOf({ space }: SpecialiseOptions, costs: readonly CostLimit[], settings: StageSettings): Promise<Plan> {
   const { data, device, recipe, deadline, clock, stages, onNote } = settings;
+  const withBits = isAccelerator(device);
   return stages.once("reach of the space", async () => {
     const { limits: searchedFor, later, ...asked } = await resolved(space, costs, device);
-    const searched = isAccelerator(device) ? space : floatSpace(space);
+    const searched = withBits ? space : floatSpace(space);
     const known = await jointLimits(searched, device, searchedFor.map(absolute));
     const reached = known.map((one, i) => {
       const least = one.cost(cheapestGenome(searched, one.cost));
@@ -110,24 +114,42 @@ function planOf({ space }: SpecialiseOptions, costs: readonly CostLimit[], setti
     const left = deadline.leftMs();
     const pace = left === null ? null : measurePace(subnetGraph(space, largestSubnet(space)), data, recipe.batchSize, clock);
     const counts = imagesOf(settings);
-    if (!pace || left === null) return { ...asked, limits, later, pace, effort: DEFAULT_JOINT };
-    const afterwards = leastTuningMs(pace, counts) + (later.length > 0 ? leastSearchMs("quantized", pace, counts) : 0);
-    requireTime(left, leastJointMs(pace, counts) + afterwards);
-    const effort = planJoint(Math.min(SUPERNET_SHARE * left, left - afterwards), pace, counts);
+    const usual = defaultJoint(counts, withBits);
+    if (!pace || left === null) return { ...asked, limits, later, pace, effort: usual };
+    const afterwards = leastTuningMs(pace, counts, withBits) + (later.length > 0 ? leastSearchMs("quantized", pace, counts) : 0);
+    requireTime(left, leastJointMs(pace, counts, withBits) + afterwards);
+    const effort = planJoint(Math.min(SUPERNET_SHARE * left, left - afterwards), pace, counts, withBits);
+    onNote(`in this time ${describeEffort(effort)}; without --time ${describeEffort(usual)}`);
     return { ...asked, limits, later, pace, effort };
   });
 }
 
+const describeEffort = ({ epochs, floatSamples, quantizedSamples }: JointEffort): string =>
+  `the supernet is trained for ${epochs} epochs, and its predictors on ${floatSamples} sub-nets${quantizedSamples > 0 ? ` and ${quantizedSamples} with bits` : ""}`;
+
 /** @throws AppError INFEASIBLE before anything is trained, NOT_REACHED when it was interrupted before there was a network; CONFIG, STORE */
 export async function specialise(options: SpecialiseOptions, costs: readonly CostLimit[], settings: StageSettings): Promise<Route> {
-  const { data, device, recipe, deadline, stages, signal } = settings;
+  const { data, device, recipe, deadline, clock, stages, signal, onNote } = settings;
   const { costs: asked, limits, later, pace, effort } = await planOf(options, costs, settings);
   const supernet = await stages.run("supernet", ({ dir, resume }) => {
     const { distillation, ...common } = commonOptions(settings, "supernet");
     const timeUp = deadline.until(SUPERNET_SHARE);
+    const left = deadline.leftMs();
+    const samples = { ...effort, epochs: 0 };
+    const epochsOf =
+      pace && left !== null
+        ? createSupernetPace({
+            deadline,
+            clock,
+            pace,
+            images: imagesOf(settings),
+            reservedMs: (1 - SUPERNET_SHARE) * left + jointTakesMs(samples, pace, imagesOf(settings)),
+          })
+        : null;
     return runJointTrain({
       ...common,
       ...(timeUp ? { timeUp } : {}),
+      ...(epochsOf ? { epochsOf } : {}),
       transferCurve: false,
       ...options,
       data,
@@ -138,22 +160,23 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
       batchSize: recipe.batchSize,
       weightDecay: 4e-5,
       augmentation: recipe.augmentation,
-      tuneLr: 1e-3,
+      tuneLr: lrFor(recipe.batchSize, 1e-3),
       seed: recipe.seed,
     });
   });
   if (supernet.isCancelled)
     throw new AppError(
       "NOT_REACHED",
-      `optimize: the supernet must be trained before there is a network, got an interruption — fettle resume goes on`,
+      `optimize: the supernet must be trained before there is a network, got an interruption — fettle resume ${settings.dir} goes on with it`,
     );
   const epochs = await stages.once("effort of specialised", async () => {
     const left = deadline.leftMs();
     if (settings.epochs !== undefined) return settings.epochs;
-    return pace && left !== null
-      ? planTuning(TUNE_SHARE[later.length > 0 ? "before bits" : "last"] * left, pace, imagesOf(settings))
-      : DEFAULT_TUNE_EPOCHS;
+    const counts = imagesOf(settings);
+    if (!pace || left === null) return defaultTuneEpochs(counts);
+    return planTuning(TUNE_SHARE[later.length > 0 ? "before bits" : "last"] * left, pace, counts, isAccelerator(device));
   });
+  onNote(`the network that is found is trained for ${epochs} epochs`);
   const found = await stages.run("specialised", async ({ dir, resume }): Promise<StageOutcome> => {
     const until = deadline.until(later.length > 0 ? TUNE_SHARE["before bits"] : 1);
     const { card, isCancelled } = await runJointSearch({
@@ -163,7 +186,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
       data,
       device,
       budgets: limits.map(absolute),
-      recipe: { ...recipe, epochs, lr: TUNE_LR },
+      recipe: { ...recipe, epochs, lr: lrFor(recipe.batchSize, TUNE_LR) },
       dir,
       resume,
     });

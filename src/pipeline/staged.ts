@@ -15,12 +15,13 @@ import type { BudgetKind } from "../run/nas-run.ts";
 import { sampleArchitecture } from "../space/architecture.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import { architectureGraph, createSupernet } from "../space/graphs.ts";
+import { lrFor } from "../train/recipe.ts";
 import { createRng } from "../util/rng.ts";
 import { median } from "../util/statistics.ts";
 import { compress } from "./compress.ts";
 import {
   type ArchitectureEffort,
-  DEFAULT_ARCHITECTURE,
+  defaultArchitecture,
   leastArchitectureMs,
   leastSearchMs,
   planArchitecture,
@@ -28,7 +29,7 @@ import {
 } from "./effort.ts";
 import { BITOPS_PER_MAC, type CostKind, type CostLimit, dependsOnBits, SIZE_AT_EIGHT_BITS } from "./limits.ts";
 import { measurePace } from "./pace.ts";
-import { commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
+import { type AbsoluteLimit, commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
 import { requireReachOfSmallest } from "./smallest.ts";
 import { unlessOutOfReach } from "./so-far.ts";
 
@@ -123,7 +124,7 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
       const later = leastSearchMs("pruned", pace, counts) + leastSearchMs("quantized", pace, counts);
       requireTime(left, leastArchitectureMs(pace, counts) + later);
     }
-    const effort = pace && left !== null ? planArchitecture(ARCHITECTURE_SHARE * left, pace, counts) : DEFAULT_ARCHITECTURE;
+    const effort = pace && left !== null ? planArchitecture(ARCHITECTURE_SHARE * left, pace, counts) : defaultArchitecture(counts);
     return { costs: absolute, budget, effort };
   });
   const { budget, effort } = plan;
@@ -143,7 +144,7 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
         warmupEpochs: effort.warmupEpochs,
         searchEpochs: effort.searchEpochs,
         batchSize: recipe.batchSize,
-        lr: 0.1,
+        lr: lrFor(recipe.batchSize, 0.1),
         architectureLr: 0.02,
         weightStepsPerArchitectureStep: 2,
         augmentation: recipe.augmentation,
@@ -156,5 +157,8 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
   if (signal?.aborted) return { costs: plan.costs, outcomes: [found] };
   const opened = await openModel(stages.dirOf("architecture"));
   const rest = await unlessOutOfReach(() => compress(opened, plan.costs.map(asCost), settings), settings);
-  return { costs: rest?.costs ?? plan.costs, outcomes: [found, ...(rest?.outcomes ?? [])] };
+  if (rest) return { costs: rest.costs, outcomes: [found, ...rest.outcomes] };
+  const left: AbsoluteLimit[] = [];
+  for (const cost of plan.costs) left.push({ ...cost, now: await costOfGraph(cost.kind, opened.model.graph, device) });
+  return { costs: left, outcomes: [found] };
 }

@@ -1,5 +1,7 @@
 /** @file How much every layer minds few bits: the loss with one side of one layer alone at so many. */
+
 import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import type { PrecisionLimits } from "./budget.ts";
 
 export type Side = keyof Precision;
@@ -23,7 +25,7 @@ export async function measureSensitivities({ choices, pins, lossOf, onProgress, 
     for (const side of ["weightBits", "activationBits"] as const) {
       for (const bits of pin ? [] : choices[side].filter((b) => b !== FLOAT_BITS)) {
         // a signal is heard between two turns of the event loop only
-        await new Promise((resolve) => setImmediate(resolve));
+        await turnOfOthers();
         if (signal?.aborted) return null;
         known.set(keyOf(layer, side, bits), lossOf(float.map((one, i) => (i === layer ? { ...one, [side]: bits } : one))) - base);
       }

@@ -7,12 +7,13 @@ export interface EpisodePoint {
   readonly episode: number;
   /** 0…1 on validation images. */
   readonly accuracy: number;
+  readonly reward: number;
   /** Deviation of the noise; null while actions are random. */
   readonly noise: number | null;
   readonly isBest: boolean;
 }
 
-/** Accuracy of every episode, the best so far, and below how far actions were varied. */
+/** Accuracy of every episode, the best so far, and below rewards and how far actions were varied. */
 export function episodesFigure(episodes: readonly EpisodePoint[]): string {
   let best = 0;
   const points = episodes.map((point) => {
@@ -36,6 +37,14 @@ export function episodesFigure(episodes: readonly EpisodePoint[]): string {
       Plot.line(points, { x: "episode", y: "best", stroke: COLOURS.orange, strokeWidth: 2, curve: "step-after" }),
     ],
   });
+  const rewards = svgOf({
+    width: 640,
+    height: 110,
+    marginLeft: 50,
+    x: { label: null },
+    y: { label: "reward", grid: true, ticks: 3 },
+    marks: [Plot.dot(points, { x: "episode", y: "reward", fill: COLOURS.blue, r: 1.5 })],
+  });
   const exploration = svgOf({
     width: 640,
     height: 110,
@@ -44,5 +53,5 @@ export function episodesFigure(episodes: readonly EpisodePoint[]): string {
     y: { label: "noise", grid: true, ticks: 3 },
     marks: [Plot.line(noisy, { x: "episode", y: "noise", stroke: COLOURS.blue })],
   });
-  return accuracy + exploration;
+  return accuracy + rewards + exploration;
 }

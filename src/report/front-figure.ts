@@ -17,6 +17,8 @@ export interface Front {
   readonly cost: string;
   /** As the search saw it: before training. */
   readonly tried: readonly Point[];
+  /** Some of what a predictor scored. */
+  readonly scored: readonly Point[];
   /** Those of them, or predicted points, that none beats in both. */
   readonly front: readonly Point[];
   readonly trained: readonly Candidate[];
@@ -29,8 +31,8 @@ export interface Front {
 const LARGE = 1e4;
 const at = { x: "cost", y: ({ accuracy }: Point) => 100 * accuracy } as const;
 
-export function frontFigure({ cost, tried, front, trained, limit, chosen }: Front): string {
-  const isLarge = [...tried, ...front, ...trained].some((point) => point.cost >= LARGE);
+export function frontFigure({ cost, tried, scored, front, trained, limit, chosen }: Front): string {
+  const isLarge = [...tried, ...scored, ...front, ...trained].some((point) => point.cost >= LARGE);
   return svgOf({
     width: 640,
     height: 320,
@@ -41,7 +43,7 @@ export function frontFigure({ cost, tried, front, trained, limit, chosen }: Fron
     y: { label: "accuracy, %", grid: true, nice: true },
     marks: [
       ...(limit === null ? [] : [Plot.ruleX([limit], { stroke: COLOURS.red, strokeDasharray: "4 3" })]),
-      Plot.dot(tried, { ...at, fill: COLOURS.grey, r: 1.5 }),
+      Plot.dot([...tried, ...scored], { ...at, fill: COLOURS.grey, r: 1.5 }),
       Plot.line(
         [...front].sort((a, b) => a.cost - b.cost),
         { ...at, stroke: COLOURS.blue, curve: "step-after" },

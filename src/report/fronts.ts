@@ -29,6 +29,9 @@ function ofOneRun({ card, episodes, policies, frontier, policy }: RunData): Cost
       const own = costs ? costs[i] : frontier?.cost === name ? cost : undefined;
       return own === undefined ? [] : [{ accuracy, cost: own }];
     });
+    const scored = (frontier?.scored ?? []).flatMap(({ accuracy, costs }): Point[] =>
+      costs[i] === undefined ? [] : [{ accuracy, cost: costs[i] }],
+    );
     const isPredicted = predicted.length > 0;
     const chosen = isPredicted && policy?.predicted !== undefined ? { name: "chosen", cost: value, accuracy: policy.predicted } : null;
     const title = LIMIT_KINDS[name as LimitKind]?.title ?? name;
@@ -38,6 +41,7 @@ function ofOneRun({ card, episodes, policies, frontier, policy }: RunData): Cost
       cost: axis(title, unit),
       limit,
       tried,
+      scored,
       trained,
       chosen,
       front: unbeaten(isPredicted ? predicted : tried),
@@ -54,10 +58,21 @@ function ofStages({ card, stages }: RunData, titleOf: (stage: string) => string)
     );
     const tried = found.flatMap(({ front }) => front.tried);
     const predicted = found.flatMap(({ front }) => (front.tried.length === 0 ? front.front : []));
+    const scored = found.flatMap(({ front }) => front.scored);
     const trained = found.flatMap(({ stage, front }) => front.trained.map((one) => ({ ...one, name: `${stage}: ${one.name}` })));
     const title = LIMIT_KINDS[name as LimitKind]?.title ?? name;
     const chosen = found.flatMap(({ front }) => (front.chosen ? [{ ...front.chosen, cost: value }] : []))[0] ?? null;
-    return { name, title, cost: axis(title, unit), limit, tried, trained, chosen, front: unbeaten(tried.length > 0 ? tried : predicted) };
+    return {
+      name,
+      title,
+      cost: axis(title, unit),
+      limit,
+      tried,
+      scored,
+      trained,
+      chosen,
+      front: unbeaten(tried.length > 0 ? tried : predicted),
+    };
   });
 }
 

@@ -52,17 +52,19 @@ function policySections({ policies, card }: RunData): Section[] {
     ...[validation, test].map(formatPercent),
     ...(tuned ? [tuned.validation, tuned.test].map(formatPercent) : ["", ""]),
   ]);
-  const whole = ["original", "", formatPercent(original.validation), formatPercent(original.test), "", ""];
+  const whole = original ? [["original", "", formatPercent(original.validation), formatPercent(original.test), "", ""]] : [];
   const header = ["policy", "cost", "validation", "test", "trained: validation", "test"];
-  return [{ title: "Beside simpler rules", body: tableHtml(header, [whole, ...rows]) }];
+  const title = rows.length > 1 ? "Beside simpler rules" : "Before and after training";
+  return [{ title, body: tableHtml(header, [...whole, ...rows]) }];
 }
 
 /** Accuracy against each cost that was limited. */
 function frontSections(data: RunData): Section[] {
   return frontsOf(data, titleOfStage).map((front) => {
-    const { tried, trained, chosen, limit } = front;
+    const { tried, scored, trained, chosen, limit } = front;
     const legend = [
       ...(tried.length > 0 ? ["Grey: every policy that the search tried, on validation images before training."] : []),
+      ...(scored.length > 0 ? ["Grey: some of the sub-nets that the search scored, as predicted."] : []),
       `Line: what nothing beats in ${tried.length > 0 ? "accuracy" : "predicted accuracy"} and cost.`,
       ...(trained.length > 0 ? ["Rings: policies that were kept, after training where there was any."] : []),
       ...(chosen ? ["Star: what was chosen, as predicted."] : []),
@@ -134,14 +136,14 @@ function detailSections(data: RunData): Section[] {
       ? {
           title: "The accuracy predictor",
           body: predictedFigure(predictions),
-          caption: "Sub-nets with bits that the predictor has not seen. Dashed: predictions as measured.",
+          caption: "Sub-nets that the predictor has not seen. Dashed: predictions as measured.",
         }
       : null,
     episodes.length > 1
       ? {
           title: "The search",
           body: episodesFigure(episodes),
-          caption: "Grey: random policies. Blue: the agent's. Line: the best so far. Below: how far actions were varied.",
+          caption: "Grey: random policies. Blue: the agent's. Line: the best so far. Below: rewards, and how far actions were varied.",
         }
       : null,
   ];

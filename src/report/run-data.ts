@@ -44,7 +44,7 @@ const card = z.object({
 });
 const accuracies = z.object({ validation: z.number(), test: z.number() });
 const policies = z.object({
-  original: z.looseObject({ validation: z.number(), test: z.number() }),
+  original: z.looseObject({ validation: z.number(), test: z.number() }).optional(),
   policies: z.array(
     z.looseObject({
       name: z.string(),
@@ -65,6 +65,7 @@ const policy = z.looseObject({
 const frontier = z.object({
   cost: z.string(),
   frontier: z.array(z.object({ accuracy: z.number(), cost: z.number(), costs: z.array(z.number()).optional() })),
+  scored: z.array(z.object({ accuracy: z.number(), costs: z.array(z.number()) })).optional(),
 });
 const layerCosts = z.object({
   device: z.string(),

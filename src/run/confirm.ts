@@ -10,12 +10,12 @@ export interface ConfirmOptions<T> {
 }
 
 const ATTEMPTS = 8;
-/** Below the limit by this much, since the exported file is measured once more. */
-const MARGIN = 0.98;
+/** Of a limit that is measured: the exported file is measured once more, and measurements scatter. */
+export const MEASURED_SHARE = 0.97;
 
 /**
  * Measures candidates from the best on. After each miss, those whose estimate is not lower by as much as it missed are left out. At most
- * 8 are measured; if none is within the limit, the fastest of them.
+ * 8 are measured; if none is within the limit, the least of them.
  */
 export async function confirmMeasured<T>({ candidates, estimate, measure, limit }: ConfirmOptions<T>): Promise<T> {
   let allowed = Number.POSITIVE_INFINITY;
@@ -25,9 +25,9 @@ export async function confirmMeasured<T>({ candidates, estimate, measure, limit 
     const estimated = estimate(candidate);
     if (estimated > allowed) continue;
     const value = await measure(candidate);
-    if (value <= MARGIN * limit) return candidate;
+    if (value <= limit) return candidate;
     if (!fastest || value < fastest.value) fastest = { candidate, value };
-    allowed = (estimated * MARGIN * limit) / value;
+    allowed = (estimated * limit) / value;
     if (++attempts === ATTEMPTS) break;
   }
   return fastest!.candidate;
@@ -48,9 +48,9 @@ export async function confirmScaled<T>({ first, within, estimate, measure, limit
   let fastest: { candidate: T; value: number } | null = null;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const value = await measure(candidate);
-    if (value <= MARGIN * limit) return candidate;
+    if (value <= limit) return candidate;
     if (!fastest || value < fastest.value) fastest = { candidate, value };
-    const next = await within((estimate(candidate) * MARGIN * limit) / value);
+    const next = await within((estimate(candidate) * limit) / value);
     if (next === null) break;
     candidate = next;
   }

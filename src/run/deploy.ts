@@ -1,6 +1,6 @@
 /** @file From trained parameters to a file that was checked and measured. */
 import { batches } from "../data/batches.ts";
-import { subset } from "../data/image-set.ts";
+import { someOf } from "../data/image-set.ts";
 import type { DataSplits, ImageSet, Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import { withLogits } from "../graph/ending.ts";
@@ -96,15 +96,6 @@ export function fileMetadata({ name }: Graph, data: string, precision: ReadonlyM
   return { network: name, data, ...(precision.size > 0 ? { bits: JSON.stringify(bits) } : {}) };
 }
 
-/** A few images of a set that is ordered by class. */
-const someOf = (set: ImageSet, count: number): ImageSet =>
-  subset(
-    set,
-    createRng(0)
-      .shuffle(Int32Array.from({ length: set.count }, (_, i) => i))
-      .slice(0, count),
-  );
-
 export interface DeployOptions {
   readonly graph: Graph;
   readonly params: ParameterStore;
@@ -162,7 +153,7 @@ export async function deploy({
       `export: ${path} must compute what the engine computes, got a difference of ${difference} in logits up to ${largest}, and the same class for ${formatPercent(agreement)} of the images`,
     );
   }
-  const images = testImages === undefined ? data.test : someOf(data.test, testImages);
+  const images = testImages === undefined ? data.test : someOf(data.test, testImages, createRng(0));
   const test = await evaluateOnnx(session, images, data.normalisation);
   await session.close();
   const inEngine =

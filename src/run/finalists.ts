@@ -52,7 +52,7 @@ export async function contest<Name extends string, N extends Network>(
   options: FineTuneOptions,
   { finalists, teacher, folder, open, deploy, onOutcome }: Contest<Name, N>,
 ) {
-  const { data, recipe, signal, onNote = () => {} } = options;
+  const { data, recipe, signal, until, onNote = () => {} } = options;
   const measure = ({ graph, params }: Network): Accuracies => ({
     validation: accuracyOn(graph, params, data, "validation"),
     test: accuracyOn(graph, params, data, "test"),
@@ -66,7 +66,7 @@ export async function contest<Name extends string, N extends Network>(
     const before = measure(network);
     onNote(`${name}: before fine-tuning validation ${formatPercent(before.validation)}`);
     let tuned: Accuracies | null = null;
-    if (recipe.epochs > 0 && !isCancelled) {
+    if (recipe.epochs > 0 && !isCancelled && !until?.aborted) {
       const untrained = exportWeights(network.params);
       const outcome = await fineTune(options, { ...network, teacher, name, decisions, folder });
       isCancelled ||= outcome.isCancelled && signal?.aborted === true;

@@ -19,6 +19,8 @@ import { requireFreeFolder, requireSameRun } from "./resume.ts";
 import { COMPARISON } from "./stage-names.ts";
 
 export interface JointCompareOptions extends Omit<JointSearchRunOptions, "device" | "budgets" | "method"> {
+  /** Replace what the folder holds. */
+  readonly overwrite?: boolean;
   readonly device: Accelerator;
   /** One limit: the stages of the sequential route have one each. */
   readonly budget: JointBudget & { readonly kind: "latency" | "energy" };
@@ -63,20 +65,20 @@ const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Car
 });
 
 /** The folder of a stage or route: gone on with where it was begun, else made ready for another run. */
-function inFolder(dir: string, resume: boolean | undefined) {
+function inFolder(dir: string, { resume, overwrite = false }: JointCompareOptions) {
   const isBegun = resume === true && existsSync(join(dir, "config.json"));
-  if (!isBegun) requireFreeFolder(dir);
+  if (!isBegun) requireFreeFolder(dir, { overwrite });
   return { dir, resume: isBegun };
 }
 
 /** Architecture, then channels, then bits; together they are trained as long as any other route. */
 async function sequential(options: JointCompareOptions, limit: number): Promise<Card> {
-  const { dir, device, budget, data, recipe, episodes, resume, onNote = () => {} } = options;
+  const { dir, device, budget, data, recipe, episodes, onNote = () => {} } = options;
   const { kind } = budget;
   const { bits } = readJointDescription(options.supernetDir).space;
   const absolute = (value: number) => ({ kind, quantity: { kind: "absolute", value } as const });
   const path = (stage: string) => join(dir, "sequential", stage);
-  const folder = (stage: string) => inFolder(path(stage), resume);
+  const folder = (stage: string) => inFolder(path(stage), options);
   const third = Math.floor(recipe.epochs / 3);
   const trained = (epochs: number) => ({ recipe: { ...recipe, epochs } });
   const first = await runJointSearch({
@@ -158,7 +160,7 @@ const folderOf = (route: string): string => route.replaceAll(" ", "-");
  * @throws AppError CONFIG, INFEASIBLE, STORE
  */
 export async function runJointCompare(options: JointCompareOptions): Promise<JointCompareResult> {
-  const { supernetDir, dir, device, budget, recipe, resume, signal, onNote = () => {}, clock = systemClock } = options;
+  const { supernetDir, dir, device, budget, recipe, signal, onNote = () => {}, clock = systemClock } = options;
   const { space } = readJointDescription(supernetDir);
   if (!space.bits.includes(SEQUENTIAL_BITS))
     throw new AppError(
@@ -168,7 +170,7 @@ export async function runJointCompare(options: JointCompareOptions): Promise<Joi
   const [limit] = await jointLimits(space, device, [budget]);
   const budgets = [{ kind: budget.kind, quantity: { kind: "absolute", value: limit!.limit } as const }];
   const search = (name: string, method: JointMethod) => async () =>
-    (await runJointSearch({ ...options, ...inFolder(join(dir, folderOf(name)), resume), budgets, method })).card;
+    (await runJointSearch({ ...options, ...inFolder(join(dir, folderOf(name)), options), budgets, method })).card;
   const routes: Record<string, () => Promise<Card>> = {
     joint: search("joint", "joint"),
     random: search("random", "random"),

@@ -35,7 +35,7 @@ export interface JointDescription extends Omit<z.infer<typeof schema>, "space"> 
 /** @throws AppError CONFIG when the folder holds no supernet that was trained to the end */
 export function readJointDescription(dir: string): JointDescription {
   const path = join(dir, DESCRIPTION);
-  if (!existsSync(path) || !existsSync(join(dir, PREDICTOR)))
+  if (!existsSync(path) || !existsSync(join(dir, FLOAT_PREDICTOR)))
     throw new AppError(
       "CONFIG",
       existsSync(join(dir, SUPERNET))
@@ -55,7 +55,13 @@ export const writeJointDescription = (
 export function writePredictor(path: string, { weights, seesBits, mean, deviation }: PredictorState): void {
   writeCheckpoint(path, { tensors: weights, metadata: { seesBits: `${seesBits}`, mean: `${mean}`, deviation: `${deviation}` } });
 }
+/** @throws AppError CONFIG where the supernet was trained for floats alone */
 export function readPredictor(path: string): PredictorState {
+  if (!existsSync(path))
+    throw new AppError(
+      "CONFIG",
+      `joint: ${path} must be there to search bits, got a supernet that was trained for floats — train one with fettle joint train`,
+    );
   const { tensors, metadata } = readCheckpoint(path);
   return { weights: tensors, seesBits: metadata.seesBits === "true", mean: Number(metadata.mean), deviation: Number(metadata.deviation) };
 }

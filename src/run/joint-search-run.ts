@@ -1,10 +1,11 @@
 /** @file `fettle joint search`: the best sub-net and bits for a device and its limits, fine-tuned, exported, measured. */
+
 import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import { isAccelerator, isCpu } from "../hardware/kinds.ts";
-import { measureTogether } from "../hardware/measure.ts";
+import { measureModel } from "../hardware/measure.ts";
 import type { Precision } from "../hardware/precision.ts";
 import { type AccuracyTask, floatAccuracy, quantizedAccuracy, quantizedSubnet, tunedSubnet } from "../joint/accuracy-tasks.ts";
 import { floatSpace } from "../joint/costs.ts";
@@ -14,6 +15,7 @@ import { layerBits } from "../joint/precision.ts";
 import { openPredictor } from "../joint/predictor.ts";
 import { type JointSearchOptions, searchAtRandom, searchJointly } from "../joint/search.ts";
 import { loadSupernet } from "../joint/train-supernet.ts";
+import { exportWeights } from "../nn/parameters.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { quantizableLayers } from "../quantize/layers.ts";
 import { policyOf } from "../quantize/network.ts";
@@ -22,20 +24,23 @@ import type { Scored } from "../search/evolve.ts";
 import { paretoFront } from "../search/pareto.ts";
 import { createGenetics, type Genome } from "../space/genome.ts";
 import { largestSubnet, summariseSubnet } from "../space/subnet.ts";
+import { subnetGraph } from "../space/subnet-graph.ts";
 import { systemClock } from "../util/clock.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import { createProgress } from "../util/progress.ts";
+import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { CALIBRATION_BATCHES, calibrationImages, type FineTuneOptions } from "./compression-steps.ts";
-import { confirmMeasured } from "./confirm.ts";
-import { deploy } from "./deploy.ts";
+import { confirmMeasured, MEASURED_SHARE } from "./confirm.ts";
+import { deploy, fileMetadata } from "./deploy.ts";
 import { contest, type Network } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { FLOAT_PREDICTOR, type JointDescription, PREDICTOR, readJointDescription, readPredictor, SUPERNET } from "./joint-folder.ts";
 import { constraintsOf, requireEachReachable } from "./joint-limits.ts";
-import { writeLayerCosts } from "./layer-costs.ts";
+import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { nameCost } from "./limit-kinds.ts";
-import { requireSameRun } from "./resume.ts";
+import { clearFolder, requireSameRun } from "./resume.ts";
 
 /**
  * How sub-nets are looked for: jointly, by as many random draws, with the same bits everywhere, or the architecture alone, which costs
@@ -94,6 +99,8 @@ interface SubnetNetwork extends Network {
   readonly precision: ReadonlyMap<string, Precision>;
 }
 
+/** Scored sub-nets that the report shows. */
+const SCORED_KEPT = 400;
 const JUDGED = 8;
 /** Training of each before that. */
 const JUDGED_AFTER = { tuneSteps: SHORT_TUNE.steps, tuneLr: SHORT_TUNE.lr } as const;
@@ -123,7 +130,7 @@ async function judgedFirst(
     const accuracy = judge(genome);
     judged.push({ genome, accuracy });
     report(judged.length, `last ${formatPercent(accuracy)}`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turnOfOthers();
   }
   judged.sort((a, b) => b.accuracy - a.accuracy);
   return [...judged.map(({ genome }) => genome), ...genomes.slice(count)];
@@ -204,7 +211,8 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   );
   const latency = limits.find(({ kind }) => kind === "latency");
   const isMeasured = latency !== undefined && device !== null && isCpu(device);
-  const fileOf = (genome: Genome) => exportOnnx(extract(space, shared, genetics.decode(genome).subnet), { batch: 1 });
+  /** What the file is asked for, not the search's estimate. */
+  const ofFile = limits.filter(({ kind }) => kind === "size" || (kind === "latency" && isMeasured));
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const task: AccuracyTask = {
     space,
@@ -216,19 +224,41 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     ...JUDGED_AFTER,
     seed: recipe.seed,
   };
+  /** The file as it will be, but for the values of its weights. */
+  const fileOf = (genome: Genome): Uint8Array => {
+    const choice = genetics.decode(genome);
+    if (isFloat) {
+      const metadata = fileMetadata(subnetGraph(space, choice.subnet), data.name, new Map());
+      return exportOnnx(extract(space, shared, choice.subnet), { metadata });
+    }
+    using net = quantizedSubnet(task, choice);
+    const layers = quantizableLayers(net.graph);
+    const metadata = fileMetadata(net.graph, data.name, policyOf(layers, layerBits(space, choice, layers)));
+    return exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { quantized: net.encoded(), metadata });
+  };
   const judge = (genome: Genome) => (isFloat ? floatAccuracy(task, genome) : quantizedAccuracy(task, genome));
   const choose = async (): Promise<Choice> => {
     const judged = await judgedFirst(best, judge, options);
-    const genome = isMeasured
-      ? await confirmMeasured({
-          candidates: judged,
-          estimate: latency.cost,
-          measure: async (one) => (await measureTogether([fileOf(one)], { threads }))[0]!,
-          limit: latency.limit,
-        })
-      : judged[0]!;
+    const genome =
+      ofFile.length > 0
+        ? await confirmMeasured({
+            candidates: judged,
+            estimate: (one) => Math.max(...ofFile.map(({ cost, limit }) => cost(one) / limit)),
+            measure: async (one) => {
+              const file = fileOf(one);
+              const shares: number[] = [];
+              for (const { kind, limit } of ofFile)
+                shares.push(
+                  kind === "size" ? file.length / limit : (await measureModel(file, { threads })).p50Ms / (MEASURED_SHARE * limit),
+                );
+              return Math.max(...shares);
+            },
+            limit: 1,
+          })
+        : judged[0]!;
     return { genome: [...genome], predicted: seen.get(genetics.key(genome))!.accuracy };
   };
+  if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   const journal = folder.journal<Choice>("choice", options.resume === true);
@@ -249,7 +279,8 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
       const { graph, params } = extractCalibrated(space, shared, choice.subnet, images);
       return { graph, params, precision: new Map(), [Symbol.dispose]: () => params[Symbol.dispose]() };
     }
-    const net = recipe.epochs === 0 || signal?.aborted ? tunedSubnet(task, choice) : quantizedSubnet(task, choice);
+    const isTrained = recipe.epochs > 0 && !signal?.aborted && !options.until?.aborted;
+    const net = isTrained ? quantizedSubnet(task, choice) : tunedSubnet(task, choice);
     const layers = quantizableLayers(net.graph);
     return { ...net, projections: net.quantizers, precision: policyOf(layers, layerBits(space, choice, layers)) };
   };
@@ -259,7 +290,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     folder,
     open,
     deploy: async (_, { graph, params, precision, encoded }) => {
-      if (device && isAccelerator(device)) await writeLayerCosts(folder, device, { graph: full.graph }, { graph, bits: precision });
+      await writeLayerCosts(folder, device, { graph: full.graph }, { graph, bits: precision }, layerCostKind(budgets));
       folder.writeJson("policy.json", {
         subnet: choice.subnet,
         summary,
@@ -278,10 +309,20 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
         constraints: (measured): Constraint[] => constraintsOf(limits, chosen, measured, isMeasured),
       });
     },
-    onOutcome: () => {},
+    onOutcome: (all) =>
+      folder.writeJson("policies.json", {
+        policies: all.map(({ decisions, ...outcome }) => ({ ...outcome, costs: limits.map(({ cost }) => cost(chosen)) })),
+      }),
   });
   const [outcome] = outcomes;
-  folder.writeJson("frontier.json", { cost: budgets[0]!.kind, frontier });
+  const scored = createRng(0)
+    .shuffle([...best])
+    .slice(0, SCORED_KEPT);
+  folder.writeJson("frontier.json", {
+    cost: budgets[0]!.kind,
+    frontier,
+    scored: scored.map(({ accuracy, costs: own }) => ({ accuracy, costs: own })),
+  });
   return {
     card,
     summary,

@@ -1,5 +1,5 @@
 /** @file The whole way of `fettle nas`, with progress and everything saved in a run folder. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
@@ -28,7 +28,7 @@ import {
   referenceCost,
   requireFeasible,
 } from "./nas-run.ts";
-import { requireSameRun } from "./resume.ts";
+import { clearFolder, requireSameRun } from "./resume.ts";
 import { CHECKPOINT, requireBatch, trainNetwork } from "./train-run.ts";
 
 export interface NasPipelineOptions {
@@ -105,10 +105,9 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   onNote(
     `${space.name}: ${Number(sizeOfSpace(space)).toPrecision(2)} networks of ${blocksOf(space).length} blocks, ${formatCost(kind, reach.minimum)} to ${formatCost(kind, reach.maximum)}; ${formatPercent(reach.share)} of them are within ${limitText}`,
   );
+  if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, clock);
   options.onSearchStart?.();
-  // what another run has left here must not be gone on with later
-  if (!options.resume) for (const name of [SEARCH, FOUND, CHECKPOINT]) rmSync(folder.path(name), { force: true });
   folder.writeJson(COSTS, { costs, limit });
   folder.log({ type: "feasibility", kind, limit, ...reach, calibration: costs.calibration });
 

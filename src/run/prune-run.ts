@@ -1,11 +1,12 @@
 /** @file The whole way of `fettle prune`: feasibility, search, reconstruction, fine-tuning, deployment, rules of thumb beside it. */
+
 import { AppError } from "../errors.ts";
 import { peakActivationBytes } from "../graph/counts.ts";
 import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { Graph } from "../graph/types.ts";
-import { measureTogether } from "../hardware/measure.ts";
+import { measureModel, measureTogether } from "../hardware/measure.ts";
 import { createParameters, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
@@ -20,19 +21,20 @@ import { actionsWithin } from "../prune/scaled.ts";
 import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { systemClock } from "../util/clock.ts";
 import { combined } from "../util/combined-limits.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
-import { confirmScaled } from "./confirm.ts";
+import { confirmScaled, MEASURED_SHARE } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
-import { writeLayerCosts } from "./layer-costs.ts";
+import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { constraintOf, formatCost } from "./limit-kinds.ts";
 import { isOfFile, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
-import { requireSameRun } from "./resume.ts";
+import { clearFolder, requireSameRun } from "./resume.ts";
 
 export interface PruneOptions extends CompressionOptions, PruneLimitOptions {
   readonly reward: RewardName;
@@ -101,6 +103,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const costs = limits.length > 0 ? limits.map(({ cost }) => cost) : [macs];
   const costsOf = (kept: readonly number[]) => costs.map((cost) => cost(kept));
 
+  if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   using params = createParameters(paramSpecs(model.graph), createRng(0));
@@ -135,7 +138,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
       writePolicy(folder, prunable, event.decisions, { searchAccuracy: event.accuracy, reward: event.reward, episode: event.episode });
     }
     report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turnOfOthers();
   };
   const judged = (kept: readonly number[]): number => {
     const before = known.get(policyKey(kept));
@@ -193,14 +196,13 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
             if (!kept) return null;
             const one = evaluated(kept, judged(kept));
             if (!best || one.reward > best.reward) best = one;
-            await new Promise((resolve) => setImmediate(resolve));
+            await turnOfOthers();
           }
           return best?.decisions ?? null;
         },
         estimate: latency.cost,
-        measure: async (kept) =>
-          (await measureTogether([exportOnnx(pruner.extract(kept), { batch: 1 })], { threads: options.threads }))[0]!,
-        limit: latency.limit,
+        measure: async (kept) => (await measureModel(exportOnnx(pruner.extract(kept), { batch: 1 }), { threads: options.threads })).p50Ms,
+        limit: MEASURED_SHARE * latency.limit,
       })
     : found.decisions;
   if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { searchAccuracy: known.get(policyKey(chosen)) });
@@ -229,7 +231,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
       return { graph: smaller.graph, params: own, [Symbol.dispose]: () => own[Symbol.dispose]() };
     },
     deploy: async ({ name, decisions: kept }, network) => {
-      await writeLayerCosts(folder, options.device, { graph: model.graph }, { graph: network.graph });
+      await writeLayerCosts(folder, options.device, { graph: model.graph }, { graph: network.graph }, layerCostKind(options.budgets));
       writePolicy(folder, prunable, kept, { policy: name, searchAccuracy: known.get(policyKey(kept)) });
       return deployPruned(options, { ...network, folder, limits, kept });
     },

@@ -1,13 +1,14 @@
 /** @file The whole way of `fettle quantize`: feasibility, search for bits, fine-tuning, packed file, uniform and greedy bits beside it. */
+
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { subset } from "../data/image-set.ts";
+import { someOf } from "../data/image-set.ts";
 import { AppError } from "../errors.ts";
 import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
-import { measureTogether } from "../hardware/measure.ts";
+import { measureModel, measureTogether } from "../hardware/measure.ts";
 import { type Accelerator, FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { createParameters, exportWeights, importWeights } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
@@ -25,20 +26,22 @@ import type { WeightScheme } from "../quantize/weights.ts";
 import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { evaluate } from "../train/evaluate.ts";
 import { systemClock } from "../util/clock.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
-import { confirmMeasured } from "./confirm.ts";
+import { confirmMeasured, MEASURED_SHARE } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
-import { openRunFolder, type RunFolder } from "./folder.ts";
-import { writeLayerCosts } from "./layer-costs.ts";
-import { constraintOf, formatCost, nameCost } from "./limit-kinds.ts";
+import { openRunFolder } from "./folder.ts";
+import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
+import { formatCost, nameCost } from "./limit-kinds.ts";
 import { prepareQuantization } from "./prepare-quantization.ts";
-import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, type QuantizeLimits, quantizeLimits } from "./quantize-limits.ts";
-import { requireSameRun } from "./resume.ts";
+import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, quantizeLimits } from "./quantize-limits.ts";
+import { constraintsOf, deployCommon, deployQuantized, writePolicy } from "./quantized-files.ts";
+import { clearFolder, requireSameRun } from "./resume.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
   readonly device: Accelerator | CpuDevice | null;
@@ -137,6 +140,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   const bitOpsOf = bitOps(layers);
   const float = layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS }));
 
+  if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   if (limits.latencies) folder.writeJson(LATENCIES, limits.latencies);
@@ -180,10 +184,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   const greedyPolicy = async (): Promise<Precision[] | null> => {
     const losses = folder.journal<{ bits: readonly number[]; loss: number }>("sensitivities", options.resume === true);
     const before = new Map(losses.entries.map(({ bits, loss }) => [policyKey(bits), loss]));
-    const few = subset(
-      data.validation,
-      Int32Array.from({ length: Math.min(SENSITIVITY_IMAGES, data.validation.count) }, (_, i) => i),
-    );
+    const few = someOf(data.validation, SENSITIVITY_IMAGES, createRng(recipe.seed).fork("sensitivities"));
     const lossOf = (bits: readonly Precision[]): number => {
       const key = toDecisions(bits);
       const kept = before.get(policyKey(key));
@@ -220,7 +221,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       });
     }
     report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turnOfOthers();
   };
   const environment = createPrecisionEnvironment({ layers, ...limits });
   const alike = uniformCandidates(limits);
@@ -249,9 +250,9 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
         measure: async (one) => {
           using net = prepare(fromDecisions(one));
           const file = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { batch: 1, quantized: net.encoded() });
-          return (await measureTogether([file], { threads: options.threads }))[0]!;
+          return (await measureModel(file, { threads: options.threads })).p50Ms;
         },
-        limit: latency.limit,
+        limit: MEASURED_SHARE * latency.limit,
       })
     : found.decisions;
   const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions }];
@@ -273,13 +274,13 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     folder,
     open: (decisions) => {
       const net = prepare(fromDecisions(decisions));
-      if (recipe.epochs === 0 || signal?.aborted) tuneShortly(net);
+      if (recipe.epochs === 0 || signal?.aborted || options.until?.aborted) tuneShortly(net);
       return { ...net, projections: net.quantizers };
     },
     deploy: async ({ name, decisions }, net) => {
       const bits = fromDecisions(decisions);
       const after = { graph: net.graph, bits: policyOf(layers, bits) };
-      await writeLayerCosts(folder, isMeasured(device) ? null : device, { graph: model.graph }, after);
+      await writeLayerCosts(folder, isMeasured(device) ? null : device, { graph: model.graph }, after, layerCostKind(options.budgets));
       writePolicy(folder, layers, bits, limits, scheme, {
         policy: name,
         searchAccuracy: known.get(policyKey(decisions)),
@@ -296,7 +297,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   if (!isQuantizedKept) {
     folder.writeBytes("quantized.onnx", folder.readBytes("model.onnx"));
     card = await deploy({
-      ...common(options, folder),
+      ...deployCommon(options, folder),
       graph: withEndingOf(options.model.graph, model.graph),
       params,
       constraints: constraintsOf(limits, float),
@@ -316,61 +317,8 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   };
 }
 
-const common = ({ data, threads, recipe }: QuantizeOptions, folder: RunFolder) => ({ data, folder, threads, seed: recipe.seed });
-
 const nameBits = ({ weightBits, activationBits }: Precision): string =>
   weightBits === FLOAT_BITS ? "float" : activationBits === FLOAT_BITS ? `${weightBits}-bit weights` : `${weightBits} bits`;
 
-type Measured = { readonly latency: { readonly p50Ms: number }; readonly fileBytes: number };
-/** Every limit with its value for these bits: of the file where it is measured. */
-const constraintsOf =
-  ({ limits }: QuantizeLimits, bits: readonly Precision[]) =>
-  ({ latency, fileBytes }: Measured): Constraint[] =>
-    limits.map(({ kind, limit, cost, obtained }) => {
-      const value = obtained !== "measured" ? cost(bits) : kind === "size" ? fileBytes : latency.p50Ms;
-      return constraintOf(kind, limit, value, obtained);
-    });
-
 const describeLimit = ({ kind, limit, reference }: QuantizeLimit): string =>
   `limit ${formatCost(kind, limit)}; ${reference.of} ${formatCost(kind, reference.cost)}`;
-
-/** Writes model.onnx with the interface of the original and its card. */
-function deployQuantized(
-  options: QuantizeOptions,
-  { graph, params, encoded }: QuantizedNetwork,
-  limits: QuantizeLimits,
-  precision: ReadonlyMap<string, Precision>,
-  bits: readonly Precision[],
-  folder: RunFolder,
-): Promise<Card> {
-  return deploy({
-    ...common(options, folder),
-    graph: withEndingOf(options.model.graph, graph),
-    params,
-    quantized: encoded(),
-    precision,
-    constraints: constraintsOf(limits, bits),
-  });
-}
-
-/** policy.json: bits by layer, and the list in HAQ's own form: [weight, activation] pairs, or weights alone for shared values. */
-function writePolicy(
-  folder: RunFolder,
-  layers: readonly { readonly name: string }[],
-  bits: readonly Precision[],
-  { limits }: QuantizeLimits,
-  scheme: WeightScheme,
-  facts: Readonly<Record<string, unknown>>,
-): void {
-  const haq =
-    scheme === "kmeans"
-      ? bits.map(({ weightBits }) => weightBits)
-      : bits.map(({ weightBits, activationBits }) => [weightBits, activationBits]);
-  const named = layers.map(({ name }, i) => ({ name, ...bits[i]! }));
-  folder.writeJson("policy.json", {
-    ...facts,
-    limits: limits.map(({ kind, limit, cost }) => ({ kind, limit, value: cost(bits) })),
-    layers: named,
-    haq,
-  });
-}

@@ -1,8 +1,8 @@
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { clearFolder, requireFreeFolder, requireSameRun } from "./resume.ts";
+import { clearFolder, requireFreeFolder, requireSameRun, setAside } from "./resume.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fettle-resume-"));
 const config = { command: "prune", seed: 1, budget: { kind: "macs", ratio: 0.5 }, episodes: 100, epochs: 4, recipe: { lr: 0.1 } };
@@ -41,4 +41,21 @@ test("a folder that holds a run is not written over unless asked to, and then no
   for (const file of files) expect(existsSync(join(used, file))).toBe(true);
   clearFolder(used);
   for (const file of files) expect(existsSync(join(used, file))).toBe(false);
+});
+
+test("a run set aside comes back when the one that replaces it cannot begin, and is gone when it can", () => {
+  const used = mkdtempSync(join(tmpdir(), "fettle-aside-"));
+  const read = (file: string) => readFileSync(join(used, file), "utf8");
+  for (const file of ["config.json", "run.db", "model.onnx"]) writeFileSync(join(used, file), "old");
+  const first = setAside(used, { resume: false });
+  expect(existsSync(join(used, "model.onnx"))).toBe(false);
+  writeFileSync(join(used, "config.json"), "new");
+  first.restore();
+  expect(["config.json", "run.db", "model.onnx"].map(read)).toEqual(["old", "old", "old"]);
+  const second = setAside(used, { resume: false });
+  writeFileSync(join(used, "config.json"), "new");
+  second.remove();
+  second.restore();
+  expect(readdirSync(used)).toEqual(["config.json"]);
+  expect(read("config.json")).toBe("new");
 });

@@ -1,5 +1,5 @@
 /** @file Going on with a run: only what cannot change its course may differ from how it was begun. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { AppError } from "../errors.ts";
 import { STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
@@ -86,6 +86,31 @@ export function requireFreeFolder(dir: string, { overwrite = false, model }: Fre
 /** Removes the run that a folder holds: when another can begin, and not before. */
 export function clearFolder(dir: string): void {
   for (const file of isTaken(dir) ? OF_ONE_RUN : []) rmSync(join(dir, file), { recursive: true, force: true });
+}
+
+const ASIDE = ".replaced";
+
+/**
+ * Moves the run that a folder holds out of the way until it is known whether the new one can begin: then it is removed, else it comes back.
+ * A run that is gone on with stays, without what it once replaced.
+ */
+export function setAside(dir: string, { resume }: { readonly resume: boolean }): { remove(): void; restore(): void } {
+  const aside = join(dir, ASIDE);
+  const remove = () => rmSync(aside, { recursive: true, force: true });
+  if (resume || !isTaken(dir)) return { remove, restore: () => {} };
+  remove();
+  mkdirSync(aside);
+  const moved = [...OF_ONE_RUN, "config.json"].filter((file) => existsSync(join(dir, file)));
+  for (const file of moved) renameSync(join(dir, file), join(aside, file));
+  const restore = () => {
+    if (!existsSync(aside)) return;
+    for (const file of moved) {
+      rmSync(join(dir, file), { recursive: true, force: true });
+      renameSync(join(aside, file), join(dir, file));
+    }
+    remove();
+  };
+  return { remove, restore };
 }
 
 type Config = Readonly<Record<string, unknown>>;

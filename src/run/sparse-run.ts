@@ -1,4 +1,5 @@
 /** @file `fettle prune --fine-grained`: single weights removed in rounds of search and fine-tuning, stored sparse. */
+
 import { AppError } from "../errors.ts";
 import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
@@ -15,6 +16,7 @@ import { policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { valuesOf } from "../tensor/tensor.ts";
 import { applyMasks, type WeightMasks } from "../train/mask.ts";
 import { systemClock } from "../util/clock.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatBytes, formatPercent, type Quantity } from "../util/units.ts";
@@ -30,7 +32,7 @@ import {
 } from "./compression-steps.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
-import { requireSameRun } from "./resume.ts";
+import { clearFolder, requireSameRun } from "./resume.ts";
 
 export interface SparseOptions extends CompressionOptions {
   /** Limit of the file's size, bytes or a share of the dense file. */
@@ -124,6 +126,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
   const limit = size.kind === "absolute" ? size.value : size.ratio * denseBytes;
   const densities = densitiesTo(densityFor(limit, model, layers));
 
+  if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
   using teacher = createParameters(paramSpecs(graph), createRng(0));
@@ -179,7 +182,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
           folder.writeJson("policy.json", { rounds, searched });
         }
         report(event.episode + 1, `best ${formatPercent(best)}, last ${formatPercent(event.accuracy)}`);
-        await new Promise((resolve) => setImmediate(resolve));
+        await turnOfOthers();
       },
       ...(signal ? { signal } : {}),
     });

@@ -1,5 +1,7 @@
 /** @file Evolution of anything: it asks for individuals to score and is told how good they are. */
+
 import { AppError } from "../errors.ts";
+import { turnOfOthers } from "../util/event-loop.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 
 export interface EvolutionOptions<T> {
@@ -106,7 +108,7 @@ export async function evolve<T>(options: EvolveOptions<T>): Promise<readonly Sco
     if (individuals.length === 0) break;
     evolution.tell(await score(individuals));
     // a signal is heard between two turns of the event loop only
-    await new Promise((resolve) => setImmediate(resolve));
+    await turnOfOthers();
     onGeneration?.(generation, evolution.best()[0]!);
   }
   return evolution.best();

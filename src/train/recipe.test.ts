@@ -9,7 +9,7 @@ import { valuesOf } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
 import { evaluate } from "./evaluate.ts";
 import { createSgd } from "./optimizers.ts";
-import { type Recipe, type RecipeOptions, trainByRecipe } from "./recipe.ts";
+import { fittingBatch, lrFor, type Recipe, type RecipeOptions, trainByRecipe } from "./recipe.ts";
 import { type Projection, type Projections, withProjections } from "./shadow.ts";
 
 const data = easyData();
@@ -115,4 +115,9 @@ test("a loss that is no number ends the training with advice", async () => {
   await expect(train(params, { recipe: { ...recipe, lr: 1e20, schedule: "cosine" } })).rejects.toThrow(
     /^training: the loss must be a number, got NaN in step \d+ — use a lower learning rate$/,
   );
+});
+
+test("few images make small batches, with learning rates in proportion", () => {
+  expect([100_000, 2048, 2000, 216, 20].map(fittingBatch)).toEqual([128, 128, 64, 16, 16]);
+  expect([256, 128, 32].map((batch) => lrFor(batch, 0.2))).toEqual([0.2, 0.2, 0.05]);
 });

@@ -42,6 +42,19 @@ export const defaultRecipe: Recipe = {
   seed: 0,
 };
 
+const FEWEST_STEPS = 16;
+const SMALLEST_BATCH = 16;
+
+/** The recipe's images per step, halved for few images until an epoch has 16 steps. */
+export function fittingBatch(images: number): number {
+  let batch = defaultRecipe.batchSize;
+  while (batch > SMALLEST_BATCH && images / batch < FEWEST_STEPS) batch /= 2;
+  return batch;
+}
+
+/** A learning rate for the recipe's batch, in proportion to a smaller one. Paper: Goyal et al. 2017, arXiv:1706.02677, section 2.1. */
+export const lrFor = (batchSize: number, lr: number): number => lr * Math.min(1, batchSize / defaultRecipe.batchSize);
+
 export interface EpochReport {
   readonly epoch: number;
   readonly epochs: number;

@@ -1,6 +1,6 @@
 /** @file `fettle optimize`, as a user runs it. */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createRng } from "../../src/util/rng.ts";
@@ -86,6 +86,17 @@ describe("a model of one's own", () => {
     expect(existsSync(join(dir, "refused"))).toBe(false);
   });
 
+  test("a run is not lost to one that cannot begin", () => {
+    expect(fettle("optimize", "base", ...data, ...few, "--max-macs", "70%", "--out", "kept").status).toBe(0);
+    const before = readFileSync(join(dir, "kept", "model.onnx"));
+    const again = (limit: string) => fettle("optimize", "base", ...data, ...few, "--max-macs", limit, "--out", "kept", "--overwrite");
+    expect(again("1%").status).toBe(3);
+    expect(readFileSync(join(dir, "kept", "model.onnx")).equals(before)).toBe(true);
+    expect(fettle("report", "kept").status).toBe(0);
+    expect(again("60%").status).toBe(0);
+    expect(readFileSync(join(dir, "kept", "model.onnx")).equals(before)).toBe(false);
+  });
+
   test("killed at twenty moments and resumed each time, it ends where an uninterrupted run ends", { timeout: 240_000 }, async () => {
     const flags = ["optimize", "base", ...data, "--episodes", "12", "--epochs", "2", "--device", "bitfusion", "--max-latency", "50%"];
     expect(fettle(...flags, "--out", "whole").status).toBe(0);
@@ -158,13 +169,19 @@ describe("a network from images", () => {
   });
 
   test("in stages", { timeout: 180_000 }, () => {
-    const how = ["--size", "16", "--width", "0.1", "--method", "pipeline", "--device", "bitfusion", ...few];
+    const how = ["--size", "16", "--width", "0.1", "--method", "pipeline", "--device", "bitfusion", "--time", "40s", ...few];
     const { status, stdout } = fettle("optimize", ...data, ...how, "--max-latency", "40%", "--out", "staged", "--json");
     expect(status).toBe(0);
     const { card, stages } = json(stdout);
     expect(stages[0]).toBe("architecture");
     expect(told(card.constraints)).toEqual([["latency", "estimated", true]]);
   });
+});
+
+test("without a model there is no accuracy to lose", () => {
+  const { status, stderr } = fettle("optimize", ...data, "--max-macs", "50%", "--max-accuracy-drop", "1%", "--out", "refused");
+  expect(stderr).toMatch(/^fettle: optimize: --max-accuracy-drop must be left out without a model, got "1%"$/m);
+  expect(status).toBe(2);
 });
 
 describe("a program of one's own", () => {
@@ -177,6 +194,15 @@ describe("a program of one's own", () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/^latency \d+\.\d+ of \d+\.\d+ ms\ntest accuracy [\d.]+%, \d+ bytes\n$/m);
     expect(stdout).toMatch(/^pruned, in runs\/example\/pruned$|^quantized, in runs\/example\/quantized$/m);
+  });
+
+  test("classifies a photo with what was exported", () => {
+    const classes = readdirSync(join(dir, "photos"));
+    const photo = join("photos", classes[0]!, readdirSync(join(dir, "photos", classes[0]!))[0]!);
+    const { status, stdout, stderr } = example("classify.mjs", "base", photo);
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    expect(classes).toContain(stdout.trim());
   });
 
   test("brings a device and images of its own", () => {
