@@ -15,6 +15,23 @@ test("is the rise of the loss with one side of one layer at few bits, for every 
   expect(sensitivity(1, "activationBits", 4)).toBeCloseTo(1 / 4 - 1 / 32);
 });
 
+test("stops at the bits from which on the loss does not rise, and takes a quarter a bit for more", async () => {
+  const asked: string[] = [];
+  const few = { weightBits: [2, 4, 5, 8], activationBits: [32], isCoupled: false };
+  const sensitivity = (await measureSensitivities({
+    choices: few,
+    pins: [null],
+    lossOf: ([one]) => {
+      asked.push(`${one!.weightBits}`);
+      return one!.weightBits === 2 ? 1.5 : one!.weightBits === 4 ? 1.0016 : 1;
+    },
+  }))!;
+  expect(asked).toEqual(["32", "2", "4"]);
+  expect(sensitivity(0, "weightBits", 2)).toBeCloseTo(0.5);
+  expect(sensitivity(0, "weightBits", 5)).toBeCloseTo(0.0004);
+  expect(sensitivity(0, "weightBits", 8)).toBeCloseTo(0.0016 / 256);
+});
+
 test("a signal ends it between two measurements", async () => {
   const controller = new AbortController();
   let count = 0;

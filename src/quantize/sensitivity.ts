@@ -15,7 +15,11 @@ export interface SensitivityOptions extends Pick<PrecisionLimits, "choices" | "p
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Measures every choice of every layer that is not pinned; null when interrupted. */
+/** A rise by this share of the loss is nothing: with more bits it is a quarter a bit, as the squared error of rounding is. */
+const NOTHING = 0.003;
+const PER_BIT = 4;
+
+/** Measures each side of every layer that is not pinned, from the fewest bits on until the loss no longer rises; null when interrupted. */
 export async function measureSensitivities({ choices, pins, lossOf, onProgress, signal }: SensitivityOptions): Promise<Sensitivity | null> {
   const float: readonly Precision[] = pins.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS }));
   const base = lossOf(float);
@@ -23,11 +27,17 @@ export async function measureSensitivities({ choices, pins, lossOf, onProgress, 
   const keyOf = (layer: number, side: Side, bits: number) => `${layer} ${side} ${bits}`;
   for (const [layer, pin] of pins.entries()) {
     for (const side of ["weightBits", "activationBits"] as const) {
+      let last: { readonly bits: number; readonly rise: number } | null = null;
       for (const bits of pin ? [] : choices[side].filter((b) => b !== FLOAT_BITS)) {
+        if (last && Math.abs(last.rise) < NOTHING * base) {
+          known.set(keyOf(layer, side, bits), Math.max(0, last.rise) * PER_BIT ** (last.bits - bits));
+          continue;
+        }
         // a signal is heard between two turns of the event loop only
         await turnOfOthers();
         if (signal?.aborted) return null;
-        known.set(keyOf(layer, side, bits), lossOf(float.map((one, i) => (i === layer ? { ...one, [side]: bits } : one))) - base);
+        last = { bits, rise: lossOf(float.map((one, i) => (i === layer ? { ...one, [side]: bits } : one))) - base };
+        known.set(keyOf(layer, side, bits), last.rise);
       }
     }
     onProgress?.(layer + 1);
