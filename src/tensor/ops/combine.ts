@@ -10,16 +10,37 @@ import { globalAveragePool } from "./pooling.ts";
 
 const sameShape = (a: Tensor, b: Tensor) => a.shape.length === b.shape.length && a.shape.every((n, i) => n === b.shape[i]);
 
-function binary(algorithm: BinaryAlgorithm, a: Tensor, b: Tensor): Tensor {
+/** @param as layouts to read `a` with the result, and `b`, in, of as many bytes as their own */
+function binary(
+  algorithm: BinaryAlgorithm,
+  a: Tensor,
+  b: Tensor,
+  as: { readonly a: Layout; readonly b: Layout } = { a: a.layout, b: b.layout },
+) {
   const engine = runtime();
   const y = empty(a.layout, { shape: a.shape });
-  const primitive = engine.cached(`binary|${algorithm}|${a.layout.id}|${b.layout.id}`, () =>
-    engine.compile(
-      engine.api.binary(algorithm, a.layout.desc, b.layout.desc, a.layout.desc),
-      `${algorithm} of ${describe(a)} and ${describe(b)}`,
-    ),
+  const primitive = engine.cached(`binary|${algorithm}|${as.a.id}|${as.b.id}`, () =>
+    engine.compile(engine.api.binary(algorithm, as.a.desc, as.b.desc, as.a.desc), `${algorithm} of ${describe(a)} and ${describe(b)}`),
   );
-  engine.execute(primitive, [ARG.src, a.layout, a.block], [ARG.src1, b.layout, b.block], [ARG.dst, y.layout, y.block]);
+  engine.execute(primitive, [ARG.src, as.a, a.block], [ARG.src1, as.b, b.block], [ARG.dst, as.a, y.block]);
+  return y;
+}
+
+/**
+ * a · b with b [N, C, 1, 1] spread over H×W: both read as one image of N·C channels, since oneDNN has kernels for a factor per channel but
+ * only its reference code, a hundred times slower, for one per image and channel.
+ */
+function spreadProduct(a: Tensor, b: Tensor): Tensor {
+  const [n, c, h, w] = a.shape as [number, number, number, number];
+  const { channelBlock } = runtime();
+  const [layoutOf, channels] = a.layout.isPlain
+    ? ([plainLayout, n * c] as const)
+    : ([activationLayout, n * channelBlock * Math.ceil(c / channelBlock)] as const);
+  const whole = toLayout(a, layoutOf(a.shape));
+  const factor = toLayout(b, layoutOf(b.shape));
+  const y = binary("mul", whole, factor, { a: layoutOf([1, channels, h, w]), b: layoutOf([1, channels, 1, 1]) });
+  if (whole !== a) free(whole);
+  if (factor !== b) free(factor);
   return y;
 }
 
@@ -53,13 +74,14 @@ export function mul(tape: Tape | null, a: Tensor, b: Tensor): Tensor {
         b.shape[3] === 1),
     () => `mul: the second factor must be ${describe(a)} or [N,C,1,1] of it, got ${describe(b)}`,
   );
-  const y = withGrad(binary("mul", a, b), tape !== null && (a.requiresGrad || b.requiresGrad));
+  const product = isSpread ? spreadProduct : (x: Tensor, factor: Tensor) => binary("mul", x, factor);
+  const y = withGrad(product(a, b), tape !== null && (a.requiresGrad || b.requiresGrad));
   if (tape && y.requiresGrad) {
     tape.record({
       inputs: [a, b],
       output: y,
       saved: [],
-      backward: (dy) => [a.requiresGrad ? binary("mul", dy, b) : null, b.requiresGrad ? factorGradient(dy, a, isSpread) : null],
+      backward: (dy) => [a.requiresGrad ? product(dy, b) : null, b.requiresGrad ? factorGradient(dy, a, isSpread) : null],
     });
   }
   return y;
