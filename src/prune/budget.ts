@@ -10,9 +10,10 @@ export interface Rounding {
   readonly isStrict: boolean;
 }
 
-/** Published: max(1, round(C·a)) rounded up to a multiple of `step`, or down where that exceeds C. */
+/** Published: max(1, round(C·a)) rounded up to a multiple of `step`, or down where that exceeds C; the whole group stays whole. */
 export function roundedCount(size: number, share: number, step: number): number {
   const wanted = Math.max(1, Math.round(size * share));
+  if (wanted >= size) return size;
   const up = Math.ceil(wanted / step) * step;
   if (up <= size) return up;
   return Math.floor(size / step) * step || size;
@@ -45,7 +46,8 @@ export function boundedCount(
     while (count > least && at(count) > budget) count = Math.max(least, roundedDown(count, rounding.step));
     // where both sides of a layer shrink together the cost is no straight line: what it leaves unused is given back
     const wanted = roundedCount(size, Math.max(action, rounding.lowest), rounding.step);
-    while (count + rounding.step <= wanted && at(count + rounding.step) <= budget) count += rounding.step;
+    const next = () => Math.min(size, count + rounding.step);
+    while (next() > count && next() <= wanted && at(next()) <= budget) count = next();
   }
   return count;
 }

@@ -83,7 +83,13 @@ describe("the action bound", () => {
   });
 
   test("rounds channels as published", () => {
-    expect([roundedCount(64, 0.5, 8), roundedCount(64, 0.51, 8), roundedCount(20, 1, 8), roundedCount(5, 0.2, 8)]).toEqual([32, 40, 16, 5]);
+    expect([
+      roundedCount(64, 0.5, 8),
+      roundedCount(64, 0.51, 8),
+      roundedCount(20, 1, 8),
+      roundedCount(20, 0.9, 8),
+      roundedCount(5, 0.2, 8),
+    ]).toEqual([32, 40, 20, 16, 5]);
   });
 });
 

@@ -8,11 +8,13 @@ import type { CostOf } from "./costs.ts";
  */
 export type RewardName = "accuracy" | "flops" | "params";
 
-export function rewardOf(name: RewardName, macs: CostOf, params: CostOf): RewardOf {
+/** @param leastError below which an error is not told from none, of half an image for example: without errors costs would not count */
+export function rewardOf(name: RewardName, macs: CostOf, params: CostOf, leastError = 0): RewardOf {
+  const error = (accuracy: number) => Math.max(leastError, 1 - accuracy);
   const rewards: Record<RewardName, RewardOf> = {
     accuracy: (accuracy) => accuracy - 1,
-    flops: (accuracy, kept) => (accuracy - 1) * Math.log(macs(kept)),
-    params: (accuracy, kept) => (accuracy - 1) * Math.log(params(kept)),
+    flops: (accuracy, kept) => -error(accuracy) * Math.log(macs(kept)),
+    params: (accuracy, kept) => -error(accuracy) * Math.log(params(kept)),
   };
   return rewards[name];
 }

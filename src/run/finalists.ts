@@ -1,4 +1,5 @@
 /** @file The end of a run that makes a model smaller: every policy is trained alike, and the best of them becomes the run's model. */
+import { existsSync } from "node:fs";
 import type { Graph } from "../graph/types.ts";
 import { exportWeights, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import type { Projections } from "../train/shadow.ts";
@@ -41,7 +42,7 @@ export interface Contest<Name extends string, N extends Network> {
   onOutcome(outcomes: readonly Outcome<Name>[]): void;
 }
 
-const DEPLOYED = ["model.onnx", "card.json", "policy.json"] as const;
+const DEPLOYED = ["model.onnx", "card.json", "policy.json", "layers.json"] as const;
 const areMet = ({ constraints }: Card): boolean => constraints.every(({ isMet }) => isMet);
 
 /**
@@ -80,7 +81,8 @@ export async function contest<Name extends string, N extends Network>(
     onOutcome(outcomes);
     const validation = Math.max(before.validation, tuned?.validation ?? 0);
     if (best && validation <= best.validation) continue;
-    const previous = best && DEPLOYED.map((file) => [file, folder.readBytes(file)] as const);
+    const previous =
+      best && DEPLOYED.filter((file) => existsSync(folder.path(file))).map((file) => [file, folder.readBytes(file)] as const);
     const card = await deploy(finalist, network);
     if (best && areMet(best.card) && !areMet(card)) {
       for (const [file, bytes] of previous!) folder.writeBytes(file, bytes);

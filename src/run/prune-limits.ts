@@ -24,12 +24,16 @@ export interface PruneLimitOptions {
   readonly device: PruneDevice;
   /** What must hold at once; none: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
   readonly budgets: readonly { readonly kind: PruneBudgetKind; readonly quantity: Quantity }[];
+  /** What the whole model took on the CPU when the run was begun; measured where it is not known. */
+  readonly wholeMs?: number | null;
 }
 
 export interface PruneLimit {
   readonly kind: PruneBudgetKind;
   readonly limit: number;
   readonly cost: CostOf;
+  /** What the whole model took on the CPU, where its latency is limited. */
+  readonly wholeMs?: number;
 }
 
 /** Room for the notes in a file: names of the network and of its data. */
@@ -48,13 +52,14 @@ function fileBytes(prunable: Prunable, model: Model): CostOf {
 
 /** Costs of the network by policy in each limit's unit; a measured latency is scaled to what the whole model takes. */
 export async function pruneLimits(
-  { budgets, device }: PruneLimitOptions,
+  { budgets, device, wholeMs = null }: PruneLimitOptions,
   prunable: Prunable,
   model: Model,
   step: number,
 ): Promise<PruneLimit[]> {
   const params = sumOverLayers(prunable.layers, layerParams);
   const sizes = groupSizes(prunable);
+  let whole = wholeMs;
   const costs: Record<PruneBudgetKind, () => Promise<CostOf>> = {
     macs: async () => macsCost(prunable),
     params: async () => params,
@@ -76,15 +81,16 @@ export async function pruneLimits(
       if (isAccelerator(device)) return acceleratorCost(prunable.layers, device, ({ latencyMs }) => latencyMs);
       const layers = await latencyCost(prunable.layers, device, step);
       if (!isCpu(device)) return (kept) => layers(kept) + device.overheadMs;
-      const [whole] = await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads });
-      const factor = whole! / (layers(sizes) + device.overheadMs);
+      whole ??= (await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads }))[0]!;
+      const factor = whole / (layers(sizes) + device.overheadMs);
       return (kept) => factor * (layers(kept) + device.overheadMs);
     },
   };
   const limits: PruneLimit[] = [];
   for (const { kind, quantity } of budgets) {
     const cost = await costs[kind]();
-    limits.push({ kind, cost, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes) });
+    const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes);
+    limits.push({ kind, cost, limit, ...(kind === "latency" && whole !== null ? { wholeMs: whole } : {}) });
   }
   return limits;
 }

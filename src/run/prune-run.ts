@@ -1,5 +1,7 @@
 /** @file The whole way of `fettle prune`: feasibility, search, reconstruction, fine-tuning, deployment, rules of thumb beside it. */
 
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { peakActivationBytes } from "../graph/counts.ts";
 import { withEndingOf } from "../graph/ending.ts";
@@ -75,6 +77,14 @@ const RANDOM_POLICIES = 10;
 /** Of the best policies, so many are scaled down when the file takes longer than was estimated. */
 const SCALED_DOWN = 8;
 
+/** Without a limit the first policies keep the same share of every group. */
+const GENTLE = [1, 0.9, 0.8, 0.7, 0.6, 0.5] as const;
+
+/** Of the run's folder: what the model took on this CPU, so that a run that is gone on with has the same limits. */
+const MEASURED = "costs.json";
+const readWholeMs = (dir: string): number | null =>
+  existsSync(join(dir, MEASURED)) ? JSON.parse(readFileSync(join(dir, MEASURED), "utf8")).wholeMs : null;
+
 /** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const { data, source, recipe, dir, config, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
@@ -87,7 +97,8 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
   const step = options.step === "device" ? await channelStep(options.device) : options.step;
   const rounding: Rounding = { step, lowest: options.lowest, isStrict: true };
-  const limits = await pruneLimits(options, prunable, model, step);
+  const wholeMs = options.resume ? readWholeMs(dir) : null;
+  const limits = await pruneLimits({ ...options, wholeMs }, prunable, model, step);
   const sizes = groupSizes(prunable);
   const bounds = { prunable, ...combined(limits, macsCost(prunable)), rounding };
   for (const limit of limits) requireReachable(limit, cheapest(bounds));
@@ -106,6 +117,8 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
+  const measured = limits.find((limit) => limit.wholeMs !== undefined);
+  if (measured) folder.writeJson(MEASURED, { wholeMs: measured.wholeMs });
   using params = createParameters(paramSpecs(model.graph), createRng(0));
   importWeights(params, model.weights);
   const original = {
@@ -129,7 +142,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const journal = folder.journal<{ kept: readonly number[]; accuracy: number }>("episodes", options.resume === true);
   const known = new Map(journal.entries.map(({ kept, accuracy }) => [policyKey(kept), accuracy]));
   const report = createProgress("searching", options.episodes, clock, onProgress);
-  const reward = rewardOf(options.reward, macs, paramsOf);
+  const reward = rewardOf(options.reward, macs, paramsOf, 0.5 / data.validation.count);
   let best: Evaluated | null = null;
   const onEpisode = async (event: EpisodeReport) => {
     folder.log({ type: "episode", ...event, costs: costsOf(event.decisions) });
@@ -154,8 +167,11 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     reward,
     episodes: options.episodes,
     seed: recipe.seed,
-    starts: rules.flatMap(({ kept }) => (kept ? [kept.map((count, t) => count / sizes[t]!)] : [])),
-    agent: { warmup: options.warmup, capacity: 100 * sizes.length },
+    starts:
+      limits.length > 0
+        ? rules.flatMap(({ kept }) => (kept ? [kept.map((count, t) => count / sizes[t]!)] : []))
+        : GENTLE.map((share) => sizes.map(() => share)),
+    agent: { warmup: Math.min(options.warmup, Math.ceil(options.episodes / 2)), capacity: 100 * sizes.length },
     known,
     evaluate: judged,
     onEpisode,
@@ -180,8 +196,12 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const byReward = () =>
     [...known].map(([key, accuracy]) => evaluated(key.split(",").map(Number), accuracy)).sort((a, b) => b.reward - a.reward);
   const latency = limits.find(({ kind }) => kind === "latency" && isOfFile(kind, options));
+  const choices = folder.journal<{ found: string; kept: readonly number[] }>("choice", options.resume === true);
+  const foundKey = policyKey(found.decisions);
+  const before = choices.entries.find((choice) => choice.found === foundKey)?.kept;
   const chosen = latency
-    ? await confirmScaled({
+    ? (before ??
+      (await confirmScaled({
         first: found.decisions,
         within: async (aim) => {
           const tighter = limits.map((limit) => (limit === latency ? { ...limit, limit: aim } : limit));
@@ -203,18 +223,32 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
         estimate: latency.cost,
         measure: async (kept) => (await measureModel(exportOnnx(pruner.extract(kept), { batch: 1 }), { threads: options.threads })).p50Ms,
         limit: MEASURED_SHARE * latency.limit,
-      })
+      })))
     : found.decisions;
+  if (latency && !before && !signal?.aborted) choices.append({ found: foundKey, kept: chosen });
   if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { searchAccuracy: known.get(policyKey(chosen)) });
 
   const policies: Finalist<PolicyResult["name"]>[] = [{ name: "amc", decisions: chosen }];
+  if (options.baselines && limits.length === 0) onNote("baselines: without a limit there is none that simple rules could meet");
   if (options.baselines && limits.length > 0 && !signal?.aborted) {
-    for (const { name, kept } of rules) {
+    // what the estimates fell short by for the found policy, they do for the rules
+    const asConfirmed = latency ? { ...latency, limit: Math.min(latency.limit, latency.cost(chosen)) } : null;
+    const confirmed = {
+      ...bounds,
+      ...combined(
+        limits.map((limit) => (limit === latency ? asConfirmed! : limit)),
+        macs,
+      ),
+    };
+    for (const { name, kept } of asConfirmed ? RULES.map((rule) => ({ name: rule, kept: rulePolicy(rule, confirmed) })) : rules) {
       if (kept) policies.push({ name, decisions: kept });
       else onNote(`${name}: this rule cannot meet the limit`);
     }
     const rng = createRng(recipe.seed).fork("random policies");
-    const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(bounds, rng)).map((kept) => ({ kept, accuracy: score(kept) }));
+    const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(confirmed, rng)).map((kept) => ({
+      kept,
+      accuracy: score(kept),
+    }));
     policies.push({ name: "random", decisions: drawn.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).kept });
   }
   pruner.restore();

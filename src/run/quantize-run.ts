@@ -243,8 +243,12 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   if (!found) throw new AppError("NOT_REACHED", "quantize: at least one episode must be completed, got none before the interruption");
 
   const latency = limits.limits.find(({ kind, obtained }) => kind === "latency" && obtained === "measured");
+  const choices = folder.journal<{ found: string; decisions: readonly number[] }>("choice", options.resume === true);
+  const foundKey = policyKey(found.decisions);
+  const before = choices.entries.find((choice) => choice.found === foundKey)?.decisions;
   const decisions = latency
-    ? await confirmMeasured({
+    ? (before ??
+      (await confirmMeasured({
         candidates: [...known].sort(([, a], [, b]) => b - a).map(([key]) => key.split(",").map(Number)),
         estimate: (one) => latency.cost(fromDecisions(one)),
         measure: async (one) => {
@@ -253,8 +257,9 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
           return (await measureModel(file, { threads: options.threads })).p50Ms;
         },
         limit: MEASURED_SHARE * latency.limit,
-      })
+      })))
     : found.decisions;
+  if (latency && !before && !signal?.aborted) choices.append({ found: foundKey, decisions });
   const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions }];
   if (options.baselines && !signal?.aborted) {
     if (alike.length > 0) {
