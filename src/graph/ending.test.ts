@@ -32,3 +32,12 @@ test("a network that ends in one number a class stays as it is", () => {
   expect(withLogits(original)).toBe(original);
   expect(withEndingOf(original, original)).toBe(original);
 });
+
+test("a layer that the file itself calls logits is no ending of ours", () => {
+  const b = createBuilder({ name: "named", input: [3, 8, 8], norm: { epsilon: 1e-3, momentum: 0.1 } });
+  const pooled = b.append("flatten", "flat", [b.append("globalAveragePool", "pool", [b.input], {})], {});
+  const graph = b.build(b.linear(pooled, { name: "head.logits", outFeatures: 5, bias: true }));
+  const probabilities: Node = { name: "soft", op: "softmax", inputs: [graph.output], params: {}, attrs: {} };
+  const original = { ...graph, nodes: [...graph.nodes, probabilities], output: "soft" };
+  expect(withEndingOf(original, withLogits(original))).toEqual(original);
+});

@@ -34,7 +34,7 @@ export function withLogits(graph: Graph): Graph {
 export function withEndingOf(original: Graph, graph: Graph): Graph {
   if (withLogits(original) === original) return graph;
   const last = graph.nodes.find(({ name }) => name === graph.output)!;
-  const isAdded = last.name.endsWith(FLATTENED);
+  const isAdded = last.op === "flatten" && last.name.endsWith(FLATTENED) && !original.nodes.some(({ name }) => name === last.name);
   const nodes = isAdded ? graph.nodes.filter((node) => node !== last) : [...graph.nodes];
   let output = isAdded ? last.inputs[0]! : graph.output;
   for (const node of endingOf(original).nodes) {

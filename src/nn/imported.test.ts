@@ -189,6 +189,39 @@ const files: Record<string, TestFile> = {
       { op: "Mul", in: ["u", "p"], out: "y" },
     ],
   },
+  "a bias that joins a convolution only where nothing else reads it, under whatever name": {
+    floats: { w: conv, b: { dims: [1, 4, 1, 1], data: numbers(4) } },
+    nodes: [
+      { op: "Conv", in: ["x", "w"], out: "c", attributes: [ints("pads", [1, 1, 1, 1])] },
+      { op: "Identity", in: ["c"], out: "i" },
+      { op: "Add", in: ["i", "b"], out: "a" },
+      { op: "Relu", in: ["c"], out: "r" },
+      { op: "Add", in: ["a", "r"], out: "y" },
+    ],
+  },
+  "padding of the pixels alone, as opset 18 writes it": {
+    opset: 18,
+    ints: { pads: [1, 0, 2, 1], axes: [2, 3] },
+    nodes: [{ op: "Pad", in: ["x", "pads", "", "axes"], out: "y" }],
+  },
+  "a scale and a shift per channel": {
+    floats: { scale: { dims: [4, 1, 1], data: numbers(4) }, shift: { dims: [1, 4, 1, 1], data: numbers(4) } },
+    nodes: [
+      { op: "Mul", in: ["x", "scale"], out: "m" },
+      { op: "Add", in: ["m", "shift"], out: "y" },
+    ],
+  },
+  "the shape of a constant": {
+    floats: { w: { dims: [3, 144], data: numbers(432) } },
+    ints: { one: [1], minus: [-1], zero: [0] },
+    nodes: [
+      { op: "Shape", in: ["w"], out: "shape" },
+      { op: "Gather", in: ["shape", "one"], out: "features" },
+      { op: "Concat", in: ["minus", "features"], out: "target", attributes: [{ name: "axis", i: 0 }] },
+      { op: "Reshape", in: ["x", "target"], out: "f" },
+      { op: "Gemm", in: ["f", "w"], out: "y", attributes: [{ name: "transB", i: 1 }] },
+    ],
+  },
   "a shape computed from the input": {
     ints: { zero: [0], minus: [-1] },
     floats: { w: { dims: [3, 144], data: numbers(432) } },
@@ -219,6 +252,11 @@ test("the exported file gives its result under the name that it had", async () =
 
 test.each(Object.keys(files))("%s", async (name) => {
   await expectSame(onnxFile(files[name]!));
+});
+
+test("a scale and a shift per channel are one layer", async () => {
+  const { graph } = await importOnnx(onnxFile(files["a scale and a shift per channel"]!), "m.onnx");
+  expect(graph.nodes.map(({ op }) => op)).toEqual(["conv"]);
 });
 
 test("patterns become single operators", async () => {

@@ -41,6 +41,7 @@ export function createCall(state: ImportState, node: OnnxNode, irName: string): 
   return {
     node,
     opset: file.opset,
+    batch: file.inputs[0]?.dims?.[0] ?? null,
     weights,
     has: (input) => nameOf(input) !== "",
     value: (input) => {
@@ -76,8 +77,12 @@ export function createCall(state: ImportState, node: OnnxNode, irName: string): 
       return addWeight(nameOf(input), { shape, data: asFloats(found) });
     },
     newWeight: (suffix, weight) => addWeight(`${irName}.${suffix}`, weight),
-    soleProducer: (input) =>
-      state.readers.get(nameOf(input)) === 1 ? (nodes.find(({ name }) => name === values.get(nameOf(input))?.base) ?? null) : null,
+    soleProducer: (input) => {
+      const base = values.get(nameOf(input))?.base;
+      // the same numbers under several names, as an Identity or a Transpose gives them, must be read once under each
+      const isReadOnce = [...values].every(([name, value]) => value?.base !== base || state.readers.get(name) === 1);
+      return isReadOnce ? (nodes.find(({ name }) => name === base) ?? null) : null;
+    },
     replace: (changed: Node) => {
       nodes[nodes.findIndex(({ name }) => name === changed.name)] = changed;
     },

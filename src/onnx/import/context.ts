@@ -42,6 +42,8 @@ export type Emit = <K extends OpType>(
 export interface Call {
   readonly node: OnnxNode;
   readonly opset: number;
+  /** Images at once, where the file states how many. */
+  readonly batch: number | null;
   has(input: number): boolean;
   /** @throws Unsupported when the input is a constant or left out */
   value(input: number): Value;

@@ -25,8 +25,15 @@ const spread = (inputs: readonly (Constant | null)[]) => {
   return Array.from({ length: rank }, (_, i) => Math.max(...inputs.map((c) => c?.dims.at(-1 - i) ?? 1))).reduce((a, b) => a * b, 1);
 };
 const total = (inputs: readonly (Constant | null)[]) => inputs.reduce((sum, c) => sum + (c?.data.length ?? 0), 0);
-const requested = (shape: Constant | null | undefined) => Array.from(shape?.data ?? [], Number).reduce((product, n) => product * n, 1);
-type Bound = (inputs: readonly (Constant | null)[]) => number;
+/** Infinity for a shape that is none: a product of negative numbers would give budget back. */
+const requested = (shape: Constant | null | undefined) =>
+  Array.from(shape?.data ?? [], Number).reduce((product, n) => (n < 0 ? Number.POSITIVE_INFINITY : product * n), 1);
+type Bound = (inputs: readonly (Constant | null)[], node: OnnxNode) => number;
+/** One entry of the table for each index. */
+const gathered: Bound = ([table, at], node) => {
+  const axis = Number(node.attribute.find(({ name }) => name === "axis")?.i ?? 0);
+  return (at?.data.length ?? 0) * ((table?.data.length ?? 0) / Math.max(1, table?.dims.at(axis) ?? 1));
+};
 const BOUNDS: Readonly<Record<string, Bound>> = {
   ...Object.fromEntries(
     ["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Mod", "Equal", "Greater", "Less", "Where", "And", "Or"].map((op) => [op, spread]),
@@ -69,7 +76,8 @@ const BOUNDS: Readonly<Record<string, Bound>> = {
   CumSum: ([x]) => total([x ?? null]),
   ScatterElements: ([x]) => total([x ?? null]),
   Expand: ([x, shape]) => total([x ?? null]) * requested(shape),
-  Gather: ([x, at]) => total([x ?? null]) * (at?.data.length ?? 0),
+  Gather: gathered,
+  Shape: ([x]) => x?.dims.length ?? 0,
 };
 
 export const isFoldable = (node: OnnxNode): boolean => node.domain === "" && Object.hasOwn(BOUNDS, node.opType);
@@ -88,8 +96,8 @@ export async function foldNode(
   opset: number,
   budget: FoldingBudget,
 ): Promise<Constant[]> {
-  const elements = BOUNDS[node.opType]!(inputs);
-  if (!(elements <= budget.elements)) throw new Error(`its result would have ${elements} numbers`);
+  const elements = BOUNDS[node.opType]!(inputs, node);
+  if (!(elements >= 0 && elements <= budget.elements)) throw new Error(`its result would have ${elements} numbers`);
   budget.elements -= elements;
   const name = (i: number) => `i${i}`;
   const model = {

@@ -115,12 +115,57 @@ describe("is refused in one line", () => {
     expect(opaqueNodes(graph)[0]?.reason).toMatch(/its result would have 1099511627776 numbers/);
   });
 
+  test("a negative size gives nothing back to what may still be made", async () => {
+    const makes = Array.from({ length: 40 }, (_, i) => ({ op: "ConstantOfShape", in: ["large"], out: `c${i}` }));
+    const file = onnxFile({
+      ints: { odd: [-1, 1 << 40], large: [1 << 10, 1 << 10] },
+      nodes: [{ op: "ConstantOfShape", in: ["odd"], out: "none" }, ...makes, { op: "Add", in: ["x", "c39"], out: "y" }],
+    });
+    const { graph } = await importOnnx(file, "m.onnx");
+    expect(opaqueNodes(graph).map(({ reason }) => reason)).toContainEqual(expect.stringMatching(/its result would have 1048576 numbers/));
+  });
+
   test("many small requests are bounded together", async () => {
     const makes = Array.from({ length: 40 }, (_, i) => ({ op: "ConstantOfShape", in: ["large"], out: `c${i}` }));
     const file = onnxFile({ ints: { large: [1 << 10, 1 << 10] }, nodes: [...makes, { op: "Add", in: ["x", "c39"], out: "y" }] });
     const { graph } = await importOnnx(file, "m.onnx");
     expect(opaqueNodes(graph)[0]?.reason).toMatch(/its result would have 1048576 numbers/);
   });
+});
+
+describe("what would be computed wrongly is left to be computed by nobody:", () => {
+  const opaqueOf = async (file: Uint8Array) =>
+    opaqueNodes((await importOnnx(file, "m.onnx")).graph).map(({ opType, reason }) => [opType, reason]);
+
+  test("a reshape that moves channels into the batch", async () => {
+    const file = onnxFile({
+      input: [1, 4, 6, 6],
+      ints: { rows: [4, -1] },
+      nodes: [
+        { op: "Reshape", in: ["x", "rows"], out: "r" },
+        { op: "Softmax", in: ["r"], out: "y" },
+      ],
+    });
+    expect((await opaqueOf(file))[0]).toEqual(["Reshape", "a reshape to [4,-1], which mixes samples"]);
+  });
+
+  test("an output of integers", async () => {
+    const file = onnxFile({ floats: { step: { dims: [], data: [0.1] } }, nodes: [{ op: "QuantizeLinear", in: ["x", "step"], out: "y" }] });
+    expect((await opaqueOf(file))[0]?.[1]).toBe("an output of integers");
+  });
+});
+
+test("nodes that the first output does not need are left out", async () => {
+  const file = onnxFile({
+    floats: weight,
+    nodes: [
+      { op: "Conv", in: ["x", "w"], out: "y" },
+      { op: "ArgMax", in: ["y"], out: "best" },
+    ],
+    output: "y",
+  });
+  const { graph } = await importOnnx(file, "m.onnx");
+  expect(graph.nodes.map(({ op }) => op)).toEqual(["conv"]);
 });
 
 describe("operators that Fettle cannot compute", () => {

@@ -4,10 +4,10 @@ import { opaqueNodes } from "../../graph/opaque.ts";
 import type { Graph, Model, Node, SampleShape } from "../../graph/types.ts";
 import { OUTPUT_NAME } from "../export.ts";
 import { createCall, type ImportState } from "./call.ts";
-import { emitter, materialise, plainValue, shapeOfValue, Unsupported, type Value } from "./context.ts";
+import { emitter, materialise, plainValue, require, shapeOfValue, Unsupported, type Value } from "./context.ts";
 import { decodeOnnx, type OnnxGraph, type OnnxNode, type OnnxValue } from "./decode.ts";
 import { foldingBudget, foldNode, isFoldable } from "./fold.ts";
-import { simplify } from "./patterns.ts";
+import { simplify, withoutDeadNodes } from "./patterns.ts";
 import { elementwiseRules } from "./rules-elementwise.ts";
 import { layerRules, type Rule } from "./rules-layers.ts";
 import { quantizeRules } from "./rules-quantize.ts";
@@ -40,6 +40,10 @@ function declaredShape(value: OnnxValue | undefined): SampleShape | null {
   return dims && dims.length > 0 && dims.every((n) => n !== null) ? (dims as number[]) : null;
 }
 
+const CHANNELS_FIRST = "0,3,1,2";
+const isToChannelsFirst = ({ opType, attribute }: OnnxNode): boolean =>
+  opType === "Transpose" && attribute.find(({ name }) => name === "perm")?.ints?.join() === CHANNELS_FIRST;
+
 /** The image input: its shape as the file has it, and whether channels come last. */
 function inputOf(file: OnnxGraph, path: string, wanted: SampleShape | undefined) {
   const [input, second] = file.inputs;
@@ -49,7 +53,7 @@ function inputOf(file: OnnxGraph, path: string, wanted: SampleShape | undefined)
     throw new AppError("ONNX", `onnx: ${path} must read float32 numbers, got element type ${input.elementType}`);
   const dims = input.dims?.slice(1) ?? wanted ?? [];
   const readers = file.nodes.filter((node) => node.input.includes(input.name));
-  const isLast = dims.length === 3 && readers.every(({ opType }) => opType === "Transpose");
+  const isLast = dims.length === 3 && readers.every(isToChannelsFirst);
   const order = isLast && wanted ? [wanted[1]!, wanted[2]!, wanted[0]!] : wanted;
   const shape = dims.map((n, i) => n ?? order?.[i] ?? 0);
   if (shape.length === 0 || shape.some((n) => !(n > 0))) {
@@ -196,12 +200,13 @@ export async function importOnnx(bytes: Uint8Array, path: string, options: Impor
   if (result === undefined) throw new AppError("ONNX", `onnx: the output "${output}" of ${path} must depend on its input, got a constant`);
   const { metadata } = file;
   if (result === null) return { ...usedWeights({ graph: graph(lastOpaque(state.nodes)), weights: state.weights }), metadata };
-  const model = { graph: graph(outputName(state, result)), weights: state.weights };
+  const model = { graph: withoutDeadNodes(graph(outputName(state, result))), weights: state.weights };
   return { ...usedWeights(opaqueNodes(model.graph).length > 0 ? model : simplify(model)), metadata };
 }
 
 function outputName(state: ImportState, result: Value): string {
   try {
+    require(!result.codes, "an output of integers");
     return materialise(state, result).name;
   } catch (error) {
     if (!(error instanceof Unsupported)) throw error;

@@ -78,7 +78,6 @@ function channelAffine(call: Call, input: number, value: Value, scale: Float32Ar
     return value;
   }
   const weight = call.newWeight("scale", { shape: [channels, 1, 1, 1], data: scale ?? new Float32Array(channels).fill(1) });
-  const bias = call.newWeight("shift", { shape: [channels], data: shift ?? new Float32Array(channels) });
   const none = { top: 0, left: 0, bottom: 0, right: 0 };
   const attrs = {
     outChannels: channels,
@@ -87,9 +86,10 @@ function channelAffine(call: Call, input: number, value: Value, scale: Float32Ar
     padding: none,
     dilation: [1, 1],
     groups: channels,
-    hasBias: true,
+    hasBias: shift !== null,
   } as const;
-  const params = { weight, bias };
+  // a scale alone leaves room for the shift after it
+  const params = { weight, ...(shift ? { bias: call.newWeight("shift", { shape: [channels], data: shift }) } : {}) };
   if (value.baseShape.length === 3) return { ...value, base: call.emit("conv", [value.base], attrs, { params }).base };
   const raised = call.emit("reshape", [value.base], { shape: [channels, 1, 1] }, { suffix: "image" });
   const scaled = call.emit("conv", [raised.base], attrs, { params, suffix: "conv" });

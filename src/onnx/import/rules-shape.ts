@@ -18,6 +18,8 @@ const reshape: Rule = (call) => {
   const current = shapeOfValue(value);
   const target = [...call.constant(1).data].map(Number);
   const keepsZero = call.int("allowzero", 0) === 1;
+  const isOfBatch = target[0] === -1 || target[0] === 1 || target[0] === call.batch || (target[0] === 0 && !keepsZero);
+  require(isOfBatch, `a reshape to [${target}], which mixes samples`);
   const sizes = target.map((n, i) => (n === 0 && !keepsZero ? (i === 0 ? -1 : (current[i - 1] ?? 0)) : n));
   const rest = sizes.slice(1);
   const open = rest.indexOf(-1);
@@ -80,6 +82,7 @@ const transpose: Rule = (call) => {
 
 const concat: Rule = (call) => {
   const parts = call.node.input.map((_, i) => call.plain(call.value(i)));
+  require(parts.length > 0, "nothing to concatenate");
   const rank = parts[0]!.shape.length + 1;
   const [axis] = sampleAxes([call.int("axis", 1)], rank);
   require(axis === 0 && (rank === 4 || rank === 2), `axis ${axis! + 1} of ${rank}`);
@@ -133,7 +136,11 @@ const pad: Rule = (call) => {
   const mode = call.text("mode", "constant");
   const fill = call.opset >= 11 ? (call.has(2) ? Number(call.constant(2).data[0]) : 0) : call.float("value", 0);
   require(mode === "constant" && fill === 0, `padding with "${mode}" ${fill}`);
-  const pads = call.listed("pads", 1) ?? [];
+  const given = call.listed("pads", 1) ?? [];
+  const axes =
+    call.opset >= 18 && call.has(3) ? sampleAxes([...call.constant(3).data].map(Number), 4).map((axis) => axis + 1) : [0, 1, 2, 3];
+  const padOf = (axis: number, end: 0 | 1) => (axes.includes(axis) ? given[axes.indexOf(axis) + end * axes.length]! : 0);
+  const pads = given.length === 2 * axes.length ? [0, 1].flatMap((end) => [0, 1, 2, 3].map((axis) => padOf(axis, end as 0 | 1))) : given;
   const [, before, top, left, , after, bottom, right] = pads as [number, number, number, number, number, number, number, number];
   require(pads.length === 8 && pads.every((n) => n >= 0) && pads[0] === 0 && pads[4] === 0 && before === 0, `pads [${pads}]`);
   const isPadded = top + left + bottom + right > 0;

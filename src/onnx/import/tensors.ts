@@ -87,7 +87,7 @@ function readExternal(tensor: TensorMessage, modelPath: string, expected: number
   }
   try {
     const { size } = fstatSync(file);
-    if (!(offset >= 0 && offset + length <= size))
+    if (!(Number.isSafeInteger(offset) && offset >= 0 && offset + length <= size))
       throw new AppError("ONNX", `${where} must lie within ${path} (${size} bytes), got bytes ${offset} to ${offset + length}`);
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length; ) {
