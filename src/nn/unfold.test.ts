@@ -53,6 +53,23 @@ test("a folded network gets its normalisation back without changing what it comp
   expect(refolded.reduce((max, v, i) => Math.max(max, Math.abs(v - before[i]!)), 0)).toBeLessThan(1e-4);
 });
 
+test("where one normalisation could not be folded, the convolutions without get theirs back", () => {
+  const b = createBuilder({ name: "dense", input: [3, 8, 8] });
+  const x = b.convBn(b.input, { name: "a", outChannels: 6, kernel: 3, activation: "relu" });
+  const both = b.append("batchNorm", "late", [b.append("concat", "both", [b.input, x], {})], { epsilon: 1e-3, momentum: 0.1 });
+  const graph = b.build(b.classifier(both, { classes: 4 }));
+  const whole = (() => {
+    using params = createParameters(paramSpecs(graph), createRng(1));
+    recalibrate(graph, params, images);
+    return foldBatchNorm({ graph, weights: exportWeights(params) });
+  })();
+  const unfolded = withParams(whole, (params) => unfoldBatchNorm(whole, params, images));
+  const norms = (model: Model) => model.graph.nodes.filter(({ op }) => op === "batchNorm").length;
+  expect([norms(whole), norms(unfolded)]).toEqual([1, 2]);
+  const [before, after] = [logits(whole), logits(unfolded)];
+  expect(after.reduce((max, v, i) => Math.max(max, Math.abs(v - before[i]!)), 0)).toBeLessThan(1e-4);
+});
+
 test("a network that has normalisation is left alone", () => {
   const model = network();
   expect(withParams(model, (params) => unfoldBatchNorm(model, params, images)).graph).toBe(model.graph);

@@ -1,4 +1,5 @@
 /** @file Batch normalisation put back where exporters folded it away: pruning and fine-tuning need its statistics. */
+import { inferShapes } from "../graph/shapes.ts";
 import type { Graph, Model, Node, Weight } from "../graph/types.ts";
 import { toArray } from "../tensor/layout.ts";
 import { createScope, fromArray } from "../tensor/tensor.ts";
@@ -13,10 +14,26 @@ interface Moments {
   readonly squares: Float64Array;
 }
 
-/** Sums over images and pixels of every convolution's result, seen where it is first read. */
-function convolutionMoments(graph: Graph, params: ParameterStore, batches: readonly Float32Array[]): ReadonlyMap<string, Moments> {
+/** Convolutions of maps that no normalisation reads; those of single pixels, as in squeeze-and-excitation, have too few numbers for one. */
+function bareConvolutions(graph: Graph): ReadonlySet<string> {
+  const normalised = new Set(graph.nodes.filter(({ op }) => op === "batchNorm").map(({ inputs }) => inputs[0]));
+  const shapes = inferShapes(graph);
+  const isMap = (name: string) =>
+    shapes
+      .get(name)!
+      .slice(1)
+      .some((extent) => extent > 1);
+  return new Set(graph.nodes.flatMap(({ op, name }) => (op === "conv" && !normalised.has(name) && isMap(name) ? [name] : [])));
+}
+
+/** Sums over images and pixels of the results of convolutions, seen where each is first read. */
+function convolutionMoments(
+  graph: Graph,
+  convolutions: ReadonlySet<string>,
+  params: ParameterStore,
+  batches: readonly Float32Array[],
+): ReadonlyMap<string, Moments> {
   const moments = new Map<string, Moments>();
-  const convolutions = new Map(graph.nodes.flatMap((node) => (node.op === "conv" ? [[node.name, node] as const] : [])));
   const size = graph.input.shape.reduce((product, n) => product * n, 1);
   for (const batch of batches) {
     using _scope = createScope();
@@ -47,12 +64,13 @@ function convolutionMoments(graph: Graph, params: ParameterStore, batches: reado
 }
 
 /**
- * The same function with a batch normalisation after every convolution, if the model has none: mean and variance are those of
- * the given images, scale and shift undo them.
+ * The same function with a batch normalisation after every convolution that has none: mean and variance are those of the given images, scale
+ * and shift undo them. Exporters fold away what follows a convolution and leave, as in a DenseNet, what does not.
  */
 export function unfoldBatchNorm({ graph, weights }: Model, params: ParameterStore, batches: readonly Float32Array[]): Model {
-  if (graph.nodes.some(({ op }) => op === "batchNorm")) return { graph, weights };
-  const moments = convolutionMoments(graph, params, batches);
+  const convolutions = bareConvolutions(graph);
+  if (convolutions.size === 0) return { graph, weights };
+  const moments = convolutionMoments(graph, convolutions, params, batches);
   const renamed = new Map<string, string>();
   const unfolded = new Map<string, Weight>(weights);
   const nodes = graph.nodes.flatMap((node): Node[] => {

@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { FLOAT_BITS } from "../hardware/precision.ts";
-import { analyse, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
+import { analyse, groupSizes, macsCost, memberSteps, type Prunable } from "../prune/environment.ts";
 import { channelStep } from "../prune/latency.ts";
 import { cheapest } from "../prune/policies.ts";
 import { removeChannels } from "../prune/surgery.ts";
@@ -105,7 +105,7 @@ export async function reachOf(options: ReachOptions): Promise<{ readonly reached
   const sizes = groupSizes(prunable);
   const budgets = [...new Set(costs.map(({ kind }) => PRUNED_AS[kind]))].map((kind) => ({ kind, quantity: WHOLE }));
   const byKind = new Map((await pruneLimits({ budgets, device }, prunable, model, step)).map((limit) => [limit.kind, limit]));
-  const rounding = { step, lowest: LOWEST_DENSITY, isStrict: true };
+  const rounding = { step, steps: memberSteps(prunable, step), lowest: LOWEST_DENSITY, isStrict: true };
   const least = cheapest({ prunable, cost: macsCost(prunable), budget: 0, rounding });
   const costAt = (kind: CostKind, kept: readonly number[]) => perPruned(kind) * byKind.get(PRUNED_AS[kind])!.cost(kept);
   const asked = costs.map(({ kind, quantity }) => {

@@ -4,6 +4,8 @@ import type { CostOf } from "./costs.ts";
 export interface Rounding {
   /** Channels come in multiples of this, where the group has that many. */
   readonly step: number;
+  /** The same by group, in its members, where those are several channels each (see `memberSteps`). */
+  readonly steps?: readonly number[];
   /** Lowest share of channels to keep (default of the paper's code: 0.2). */
   readonly lowest: number;
   /** Round down where rounding up would exceed the budget; the published code does not. */
@@ -19,9 +21,12 @@ export function roundedCount(size: number, share: number, step: number): number 
   return Math.floor(size / step) * step || size;
 }
 
-/** Fewest channels that a group may keep. */
-export const fewest = (size: number, { lowest, step, isStrict }: Rounding): number =>
-  isStrict ? roundedCount(size, lowest, step) : size * lowest;
+/** In members of group `t`. */
+export const stepOf = ({ step, steps }: Rounding, t: number): number => steps?.[t] ?? step;
+
+/** Fewest members that group `t` may keep. */
+export const fewest = (size: number, rounding: Rounding, t: number): number =>
+  rounding.isStrict ? roundedCount(size, rounding.lowest, stepOf(rounding, t)) : size * rounding.lowest;
 
 /**
  * The count that an action gives for group `t`: at most what leaves room for all later groups at their fewest. `kept` holds the
@@ -40,13 +45,14 @@ export function boundedCount(
   const [none, all] = [at(0), at(size)];
   const most = all > none ? (budget - none) / (all - none) : 1;
   const share = Math.max(Math.min(Math.max(0, Math.min(1, action)), most), rounding.lowest);
-  let count = roundedCount(size, share, rounding.step);
+  const step = stepOf(rounding, t);
+  let count = roundedCount(size, share, step);
   if (rounding.isStrict) {
-    const least = fewest(size, rounding);
-    while (count > least && at(count) > budget) count = Math.max(least, roundedDown(count, rounding.step));
+    const least = fewest(size, rounding, t);
+    while (count > least && at(count) > budget) count = Math.max(least, roundedDown(count, step));
     // where both sides of a layer shrink together the cost is no straight line: what it leaves unused is given back
-    const wanted = roundedCount(size, Math.max(action, rounding.lowest), rounding.step);
-    const next = () => Math.min(size, count + rounding.step);
+    const wanted = roundedCount(size, Math.max(action, rounding.lowest), step);
+    const next = () => Math.min(size, count + step);
     while (next() > count && next() <= wanted && at(next()) <= budget) count = next();
   }
   return count;

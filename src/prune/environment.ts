@@ -28,6 +28,21 @@ export function analyse(graph: Graph): Prunable {
 }
 
 export const groupSizes = ({ groups }: Prunable): number[] => groups.map(({ atoms }) => atoms.length);
+/** Channels of one member of each group: several in grouped convolutions, and where the same channel is read in several places. */
+export const channelsPerMember = ({ groups, layers }: Prunable): number[] =>
+  groups.map((_, g) =>
+    layers
+      .flatMap(({ widthIn, widthOut }) => [...widthIn.perAtom, ...widthOut.perAtom])
+      .filter(({ group }) => group === g)
+      .reduce((most, { channels }) => Math.max(most, Math.round(channels)), 1),
+  );
+
+const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : greatestCommonDivisor(b, a % b));
+
+/** Members of each group that come to a multiple of `step` channels. */
+export const memberSteps = (prunable: Prunable, step: number): number[] =>
+  channelsPerMember(prunable).map((channels) => step / greatestCommonDivisor(step, channels));
+
 export const macsCost = ({ layers }: Prunable): CostOf => sumOverLayers(layers, layerMacs);
 
 export interface EnvironmentOptions {
@@ -62,7 +77,7 @@ export function createEnvironment({ prunable, cost, budget, rounding }: Environm
   return {
     stateSize: 11,
     play: (choose) => {
-      const kept = sizes.map((size) => fewest(size, rounding));
+      const kept = sizes.map((size, t) => fewest(size, rounding, t));
       const decided = [...sizes];
       const steps: EpisodeStep[] = [];
       let previous = 1;

@@ -32,4 +32,4 @@ export function randomPolicy({ prunable, cost, budget, rounding }: EnvironmentOp
 
 /** The cheapest policy there is. */
 export const cheapest = (options: EnvironmentOptions): number[] =>
-  groupSizes(options.prunable).map((size) => fewest(size, { ...options.rounding, isStrict: true }));
+  groupSizes(options.prunable).map((size, t) => fewest(size, { ...options.rounding, isStrict: true }, t));

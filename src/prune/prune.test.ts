@@ -13,7 +13,7 @@ import { createScope, fromArray, valuesOf } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
 import { type Rounding, roundedCount } from "./budget.ts";
 import { layerParams, sumOverLayers } from "./costs.ts";
-import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "./environment.ts";
+import { analyse, channelsPerMember, createEnvironment, groupSizes, macsCost, memberSteps, type Prunable } from "./environment.ts";
 import { rankAtoms } from "./importance.ts";
 import { RULES, randomPolicy, rulePolicy } from "./policies.ts";
 import { createPruner } from "./pruner.ts";
@@ -91,6 +91,20 @@ describe("the action bound", () => {
       roundedCount(5, 0.2, 8),
     ]).toEqual([32, 40, 20, 16, 5]);
   });
+});
+
+test("steps are of channels also where a member of a group is several, as in grouped convolutions", () => {
+  const b = createBuilder({ name: "grouped", input: [3, 8, 8] });
+  const wide = b.conv(b.input, { name: "wide", outChannels: 64, kernel: 1, bias: true });
+  const grouped = b.conv(wide, { name: "grouped", outChannels: 64, kernel: 3, groups: 8, bias: true });
+  const prunable = analyse(b.build(b.classifier(grouped, { classes: 4 })));
+  const channels = channelsPerMember(prunable);
+  expect(channels).toContain(8);
+  for (const [g, steps] of memberSteps(prunable, 16).entries()) expect((steps * channels[g]!) % 16).toBe(0);
+  const rounding: Rounding = { step: 16, steps: memberSteps(prunable, 16), lowest: 0.2, isStrict: true };
+  const [sizes, cost] = [groupSizes(prunable), macsCost(prunable)];
+  const kept = rulePolicy("uniform", { prunable, cost, budget: 0.6 * cost(sizes), rounding })!;
+  expect(kept.every((count, g) => count < sizes[g]!)).toBe(true);
 });
 
 test.each(["plain-20", "resnet-20", "resnet-20-b", "mobilenet-v2:0.35"])(

@@ -1,5 +1,5 @@
 /** @file Shares of channels scaled together, so that a policy uses its budget and no more. */
-import { fewest, type Rounding, roundedCount } from "./budget.ts";
+import { fewest, type Rounding, roundedCount, stepOf } from "./budget.ts";
 import type { CostOf } from "./costs.ts";
 
 export interface ScaledOptions {
@@ -19,10 +19,10 @@ const BISECTIONS = 40;
 
 /** The policy of the smallest scale within the budget, then single steps more; null where none is within it. */
 export function scaledPolicy({ share, highest, sizes, cost, budget, rounding }: ScaledOptions): number[] | null {
-  const { step, lowest } = rounding;
+  const { lowest } = rounding;
   const bounded = (s: number, t: number) => Math.max(lowest, Math.min(1, share(s, t)));
-  const least = sizes.map((size) => fewest(size, { ...rounding, isStrict: true }));
-  const at = (s: number) => sizes.map((size, t) => Math.max(least[t]!, roundedCount(size, bounded(s, t), step)));
+  const least = sizes.map((size, t) => fewest(size, { ...rounding, isStrict: true }, t));
+  const at = (s: number) => sizes.map((size, t) => Math.max(least[t]!, roundedCount(size, bounded(s, t), stepOf(rounding, t))));
   let [low, high] = [0, highest];
   if (cost(at(high)) > budget) return null;
   for (let i = 0; i < BISECTIONS; i++) {
@@ -42,7 +42,7 @@ function spent(
   const result = [...kept];
   const byLoss = [...sizes.keys()].sort((a, b) => wanted(b) - kept[b]! - (wanted(a) - kept[a]!));
   for (const t of byLoss) {
-    const more = result.map((n, i) => (i === t ? Math.min(sizes[t]!, n + rounding.step) : n));
+    const more = result.map((n, i) => (i === t ? Math.min(sizes[t]!, n + stepOf(rounding, t)) : n));
     if (cost(more) <= budget) result[t] = more[t]!;
   }
   return result;

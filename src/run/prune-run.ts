@@ -14,7 +14,7 @@ import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import type { Rounding } from "../prune/budget.ts";
 import { layerParams, sumOverLayers } from "../prune/costs.ts";
-import { analyse, createEnvironment, groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
+import { analyse, createEnvironment, groupSizes, macsCost, memberSteps, type Prunable } from "../prune/environment.ts";
 import { channelStep } from "../prune/latency.ts";
 import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import { createPruner } from "../prune/pruner.ts";
@@ -96,7 +96,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   if (prunable.groups.length === 0)
     throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
   const step = options.step === "device" ? await channelStep(options.device) : options.step;
-  const rounding: Rounding = { step, lowest: options.lowest, isStrict: true };
+  const rounding: Rounding = { step, steps: memberSteps(prunable, step), lowest: options.lowest, isStrict: true };
   const wholeMs = options.resume ? readWholeMs(dir) : null;
   const limits = await pruneLimits({ ...options, wholeMs }, prunable, model, step);
   const sizes = groupSizes(prunable);

@@ -124,6 +124,13 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
   const layers = sparseLayers(prunable, model);
   const denseBytes = exportOnnx(options.model).length;
   const limit = size.kind === "absolute" ? size.value : size.ratio * denseBytes;
+  if (limit >= denseBytes) {
+    const [most, least] = [denseBytes, limit].map(formatBytes);
+    throw new AppError(
+      "CONFIG",
+      `prune: the limit must be below what ${source} has now, ${most}, got ${least} — nothing needs to be removed`,
+    );
+  }
   const densities = densitiesTo(densityFor(limit, model, layers));
 
   if (!options.resume) clearFolder(dir);
