@@ -3,10 +3,9 @@ import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { FLOAT_BITS } from "../hardware/precision.ts";
-import { analyse, groupSizes, macsCost, memberSteps, type Prunable } from "../prune/environment.ts";
+import { analyse, groupSizes, hasDepthwise, memberSteps, narrowed, type Prunable } from "../prune/environment.ts";
 import { channelStep } from "../prune/latency.ts";
 import { cheapest } from "../prune/policies.ts";
-import { removeChannels } from "../prune/surgery.ts";
 import { cheapestBits, uniformBits } from "../quantize/budget.ts";
 import { withParameters } from "../run/compression-steps.ts";
 import { formatCost, LIMIT_KINDS, nameCost } from "../run/limit-kinds.ts";
@@ -50,8 +49,8 @@ export function quantizationFor(costs: readonly Pick<CostLimit, "kind">[], devic
 }
 
 /** Step of channels by which a device charges; 1 where that would have to be measured for nothing. */
-const stepOf = async (costs: readonly CostLimit[], device: PruneDevice): Promise<number> =>
-  isAccelerator(device) || costs.some(({ kind }) => kind === "latency") ? channelStep(device) : 1;
+const stepOf = async (costs: readonly CostLimit[], device: PruneDevice, prunable: Prunable): Promise<number> =>
+  isAccelerator(device) || costs.some(({ kind }) => kind === "latency") ? channelStep(device, { hasDepthwise: hasDepthwise(prunable) }) : 1;
 
 export interface ReachOptions {
   /** Up to its logits, with batch normalisation. */
@@ -91,22 +90,16 @@ async function bitCosts(
   );
 }
 
-/** The network with every group at its fewest channels, whichever those are. */
-function smallest(model: Model, { groups, coupling }: Prunable, kept: readonly number[]): Model {
-  const removed = groups.flatMap(({ atoms }, g) => [...atoms.slice(kept[g]!)]);
-  return removed.length === 0 ? model : removeChannels(model, new Set(removed), coupling);
-}
-
 /** @returns each limit, and the step of channels to prune by @throws AppError CONFIG for a cost that the device cannot tell */
 export async function reachOf(options: ReachOptions): Promise<{ readonly reached: readonly ReachedLimit[]; readonly step: number }> {
   const { model, costs, device } = options;
   const prunable = analyse(model.graph);
-  const step = await stepOf(costs, device);
+  const step = await stepOf(costs, device, prunable);
   const sizes = groupSizes(prunable);
-  const budgets = [...new Set(costs.map(({ kind }) => PRUNED_AS[kind]))].map((kind) => ({ kind, quantity: WHOLE }));
-  const byKind = new Map((await pruneLimits({ budgets, device }, prunable, model, step)).map((limit) => [limit.kind, limit]));
   const rounding = { step, steps: memberSteps(prunable, step), lowest: LOWEST_DENSITY, isStrict: true };
-  const least = cheapest({ prunable, cost: macsCost(prunable), budget: 0, rounding });
+  const least = cheapest({ prunable, rounding });
+  const budgets = [...new Set(costs.map(({ kind }) => PRUNED_AS[kind]))].map((kind) => ({ kind, quantity: WHOLE }));
+  const byKind = new Map((await pruneLimits({ budgets, device }, prunable, model, { step, least })).map((limit) => [limit.kind, limit]));
   const costAt = (kind: CostKind, kept: readonly number[]) => perPruned(kind) * byKind.get(PRUNED_AS[kind])!.cost(kept);
   const asked = costs.map(({ kind, quantity }) => {
     const now = costAt(kind, sizes);
@@ -116,7 +109,7 @@ export async function reachOf(options: ReachOptions): Promise<{ readonly reached
   const bits = await bitCosts(model, forBits);
   // a CPU would be measured layer by layer once more, for what is then measured whole
   const isMeasuredTwice = isCpu(device) && bits.has("latency");
-  const bitsOfLeast = isMeasuredTwice ? null : await bitCosts(smallest(model, prunable, least), forBits);
+  const bitsOfLeast = isMeasuredTwice ? null : await bitCosts(narrowed(model, prunable, least), forBits);
   const reached = asked.map(({ kind, now, limit }): ReachedLimit => {
     const pruned = costAt(kind, least) / now;
     const own = bits.get(kind) ?? { eight: now, fewest: now };

@@ -1,5 +1,5 @@
 /** @file A network as a sequence of decisions: how many channels each group keeps, within a budget. */
-import type { Graph } from "../graph/types.ts";
+import type { Graph, Model } from "../graph/types.ts";
 import type { EpisodeStep } from "../rl/ddpg.ts";
 import type { Environment } from "../rl/policy-search.ts";
 import { boundedCount, fewest, type Rounding } from "./budget.ts";
@@ -8,6 +8,7 @@ import { type Coupling, traceChannels } from "./coupling.ts";
 import { layerFeatures } from "./features.ts";
 import { type ChannelGroup, channelGroups } from "./groups.ts";
 import { actionsWithin } from "./scaled.ts";
+import { removeChannels } from "./surgery.ts";
 
 /** What can be decided about a graph. */
 export interface Prunable {
@@ -28,6 +29,8 @@ export function analyse(graph: Graph): Prunable {
 }
 
 export const groupSizes = ({ groups }: Prunable): number[] => groups.map(({ atoms }) => atoms.length);
+export const hasDepthwise = ({ layers }: Prunable): boolean => layers.some(({ isDepthwise }) => isDepthwise);
+
 /** Channels of one member of each group: several in grouped convolutions, and where the same channel is read in several places. */
 export const channelsPerMember = ({ groups, layers }: Prunable): number[] =>
   groups.map((_, g) =>
@@ -42,6 +45,12 @@ const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : g
 /** Members of each group that come to a multiple of `step` channels. */
 export const memberSteps = (prunable: Prunable, step: number): number[] =>
   channelsPerMember(prunable).map((channels) => step / greatestCommonDivisor(step, channels));
+
+/** The model with `kept` members of every group, whichever those are: of the size that a policy gives, not of its accuracy. */
+export function narrowed(model: Model, { groups, coupling }: Prunable, kept: readonly number[]): Model {
+  const removed = groups.flatMap(({ atoms }, g) => [...atoms.slice(kept[g]!)]);
+  return removed.length === 0 ? model : removeChannels(model, new Set(removed), coupling);
+}
 
 export const macsCost = ({ layers }: Prunable): CostOf => sumOverLayers(layers, layerMacs);
 

@@ -79,25 +79,41 @@ export async function latencyCost(layers: readonly LayerShape[], device: Prepari
 const STEPS = [16, 8, 4, 2] as const;
 /** A width one above a step that costs this share of the next step is on a stair. */
 const STAIR = 0.93;
+/** A depthwise convolution that costs this many times what a wider one does has no kernel of its own at this width. */
+const WITHOUT_KERNEL = 1.5;
 
 /**
  * The largest step of channels that a device charges for as a whole: a 1×1 convolution of 4·step + 1 channels costs nearly what
- * 5·step cost. 1 when there is none, or when the device is a table that does not tell.
+ * 5·step cost; where the network has depthwise convolutions also the smallest step at whose widths those have fast kernels (in ONNX Runtime
+ * multiples of 4; others take eight times as long). 1 when there is none, or when the device is a table that does not tell.
  */
-export async function channelStep(device: Preparing): Promise<number> {
-  const conv = (channels: number): Graph => {
+export async function channelStep(device: Preparing, { hasDepthwise }: { readonly hasDepthwise: boolean }): Promise<number> {
+  const conv = (channels: number, kernel: number, groups: number): Graph => {
     const b = createBuilder({ name: "stair", input: [channels, 16, 16] });
-    return b.build(b.conv(b.input, { name: "layer", outChannels: channels, kernel: 1, bias: true }));
+    return b.build(b.conv(b.input, { name: "layer", outChannels: channels, kernel, groups, bias: true }));
   };
-  const widths = (step: number) => [conv(4 * step + 1), conv(5 * step)] as const;
-  try {
-    await device.prepare?.(STEPS.flatMap((step) => widths(step)));
+  const widths = (step: number) => [conv(4 * step + 1, 1, 1), conv(5 * step, 1, 1)] as const;
+  const depthwise = (channels: number) => conv(channels, 3, channels);
+  const [widest] = STEPS;
+  const cost = (graph: Graph) => device.latencyMs(graph);
+  const charged = async (): Promise<number> => {
     for (const step of STEPS) {
       const [above, next] = widths(step);
-      if ((await device.latencyMs(above)) >= STAIR * (await device.latencyMs(next))) return step;
+      if ((await cost(above)) >= STAIR * (await cost(next))) return step;
     }
+    return 1;
+  };
+  const withKernels = async (): Promise<number> => {
+    const whole = await cost(depthwise(5 * widest));
+    for (const step of [1, ...STEPS.toReversed()]) if ((await cost(depthwise(4 * widest + step))) <= WITHOUT_KERNEL * whole) return step;
+    return 1;
+  };
+  try {
+    const depthwiseWidths = hasDepthwise ? [1, ...STEPS].map((step) => depthwise(4 * widest + step)) : [];
+    await device.prepare?.([...STEPS.flatMap((step) => widths(step)), ...depthwiseWidths]);
+    return Math.max(await charged(), hasDepthwise ? await withKernels() : 1);
   } catch (error) {
     if (!(error instanceof AppError && error.code === "CONFIG")) throw error;
+    return 1;
   }
-  return 1;
 }

@@ -27,9 +27,9 @@ export function rulePolicy(rule: RuleName, { prunable, cost, budget, rounding }:
 export function randomPolicy({ prunable, cost, budget, rounding }: EnvironmentOptions, rng: Rng): number[] {
   const sizes = groupSizes(prunable);
   const strengths = sizes.map(() => 0.05 + 0.95 * rng.uniform());
-  return prunedBy((t) => strengths[t]!, { sizes, cost, budget, rounding }) ?? cheapest({ prunable, cost, budget, rounding });
+  return prunedBy((t) => strengths[t]!, { sizes, cost, budget, rounding }) ?? cheapest({ prunable, rounding });
 }
 
 /** The cheapest policy there is. */
-export const cheapest = (options: EnvironmentOptions): number[] =>
-  groupSizes(options.prunable).map((size, t) => fewest(size, { ...options.rounding, isStrict: true }, t));
+export const cheapest = ({ prunable, rounding }: Pick<EnvironmentOptions, "prunable" | "rounding">): number[] =>
+  groupSizes(prunable).map((size, t) => fewest(size, { ...rounding, isStrict: true }, t));

@@ -9,7 +9,7 @@ import type { Accelerator } from "../hardware/precision.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { acceleratorCost } from "../prune/accelerator.ts";
 import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
-import { groupSizes, macsCost, type Prunable } from "../prune/environment.ts";
+import { groupSizes, macsCost, narrowed, type Prunable } from "../prune/environment.ts";
 import { latencyCost } from "../prune/latency.ts";
 import { peakMemoryCost } from "../prune/peak-memory.ts";
 import { admitting, type Quantity } from "../util/units.ts";
@@ -24,16 +24,22 @@ export interface PruneLimitOptions {
   readonly device: PruneDevice;
   /** What must hold at once; none: the accuracy-guaranteed protocol, whose reward weighs error against cost. */
   readonly budgets: readonly { readonly kind: PruneBudgetKind; readonly quantity: Quantity }[];
-  /** What the whole model took on the CPU when the run was begun; measured where it is not known. */
-  readonly wholeMs?: number | null;
+  /** What was measured when the run was begun; measured now where it is not known. */
+  readonly measured?: MeasuredModel | null;
+}
+
+/** What the whole model, and the one with the fewest channels, take on the CPU. */
+export interface MeasuredModel {
+  readonly wholeMs: number;
+  readonly leastMs: number;
 }
 
 export interface PruneLimit {
   readonly kind: PruneBudgetKind;
   readonly limit: number;
   readonly cost: CostOf;
-  /** What the whole model took on the CPU, where its latency is limited. */
-  readonly wholeMs?: number;
+  /** Where the limit is that of a latency on the CPU. */
+  readonly measured?: MeasuredModel;
 }
 
 /** Room for the notes in a file: names of the network and of its data. */
@@ -50,16 +56,20 @@ function fileBytes(prunable: Prunable, model: Model): CostOf {
   return (kept) => rest + 4 * numbers(kept);
 }
 
-/** Costs of the network by policy in each limit's unit; a measured latency is scaled to what the whole model takes. */
+/**
+ * Costs of the network by policy in each limit's unit. A latency on the CPU is the sum of layers, placed on the line between what the whole
+ * model and the one with the fewest channels take: calls of small operators, which no pruning makes fewer, are in both.
+ * @param widths step of channels, and the fewest of every group
+ */
 export async function pruneLimits(
-  { budgets, device, wholeMs = null }: PruneLimitOptions,
+  { budgets, device, measured: before = null }: PruneLimitOptions,
   prunable: Prunable,
   model: Model,
-  step: number,
+  { step, least }: { readonly step: number; readonly least: readonly number[] },
 ): Promise<PruneLimit[]> {
   const params = sumOverLayers(prunable.layers, layerParams);
   const sizes = groupSizes(prunable);
-  let whole = wholeMs;
+  let measured = before;
   const costs: Record<PruneBudgetKind, () => Promise<CostOf>> = {
     macs: async () => macsCost(prunable),
     params: async () => params,
@@ -81,16 +91,22 @@ export async function pruneLimits(
       if (isAccelerator(device)) return acceleratorCost(prunable.layers, device, ({ latencyMs }) => latencyMs);
       const layers = await latencyCost(prunable.layers, device, step);
       if (!isCpu(device)) return (kept) => layers(kept) + device.overheadMs;
-      whole ??= (await measureTogether([exportOnnx(model, { batch: 1 })], { threads: device.threads }))[0]!;
-      const factor = whole / (layers(sizes) + device.overheadMs);
-      return (kept) => factor * (layers(kept) + device.overheadMs);
+      if (!measured) {
+        const files = [model, narrowed(model, prunable, least)].map((one) => exportOnnx(one, { batch: 1 }));
+        const [wholeMs, leastMs] = await measureTogether(files, { threads: device.threads });
+        measured = { wholeMs: wholeMs!, leastMs: Math.min(wholeMs!, leastMs!) };
+      }
+      const { wholeMs, leastMs } = measured;
+      const [most, fewest] = [layers(sizes), layers(least)];
+      const slope = most > fewest ? (wholeMs - leastMs) / (most - fewest) : 0;
+      return (kept) => Math.max(0, leastMs + slope * (layers(kept) - fewest));
     },
   };
   const limits: PruneLimit[] = [];
   for (const { kind, quantity } of budgets) {
     const cost = await costs[kind]();
     const limit = quantity.kind === "absolute" ? quantity.value : quantity.ratio * cost(sizes);
-    limits.push({ kind, cost, limit, ...(kind === "latency" && whole !== null ? { wholeMs: whole } : {}) });
+    limits.push({ kind, cost, limit, ...(kind === "latency" && measured !== null ? { measured } : {}) });
   }
   return limits;
 }

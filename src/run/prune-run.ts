@@ -14,7 +14,7 @@ import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import type { Rounding } from "../prune/budget.ts";
 import { layerParams, sumOverLayers } from "../prune/costs.ts";
-import { analyse, createEnvironment, groupSizes, macsCost, memberSteps, type Prunable } from "../prune/environment.ts";
+import { analyse, createEnvironment, groupSizes, hasDepthwise, macsCost, memberSteps, type Prunable } from "../prune/environment.ts";
 import { channelStep } from "../prune/latency.ts";
 import { cheapest, RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import { createPruner } from "../prune/pruner.ts";
@@ -35,7 +35,7 @@ import { type Accuracies, contest, type Finalist, type Outcome } from "./finalis
 import { openRunFolder, type RunFolder } from "./folder.ts";
 import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { constraintOf, formatCost } from "./limit-kinds.ts";
-import { isOfFile, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
+import { isOfFile, type MeasuredModel, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
 import { clearFolder, requireSameRun } from "./resume.ts";
 
 export interface PruneOptions extends CompressionOptions, PruneLimitOptions {
@@ -82,8 +82,8 @@ const GENTLE = [1, 0.9, 0.8, 0.7, 0.6, 0.5] as const;
 
 /** Of the run's folder: what the model took on this CPU, so that a run that is gone on with has the same limits. */
 const MEASURED = "costs.json";
-const readWholeMs = (dir: string): number | null =>
-  existsSync(join(dir, MEASURED)) ? JSON.parse(readFileSync(join(dir, MEASURED), "utf8")).wholeMs : null;
+const readMeasured = (dir: string): MeasuredModel | null =>
+  existsSync(join(dir, MEASURED)) ? JSON.parse(readFileSync(join(dir, MEASURED), "utf8")) : null;
 
 /** Searches and prunes; everything is kept in the run folder. @throws AppError INFEASIBLE, ONNX, STORE */
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
@@ -95,13 +95,14 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const prunable = analyse(model.graph);
   if (prunable.groups.length === 0)
     throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
-  const step = options.step === "device" ? await channelStep(options.device) : options.step;
+  const step = options.step === "device" ? await channelStep(options.device, { hasDepthwise: hasDepthwise(prunable) }) : options.step;
   const rounding: Rounding = { step, steps: memberSteps(prunable, step), lowest: options.lowest, isStrict: true };
-  const wholeMs = options.resume ? readWholeMs(dir) : null;
-  const limits = await pruneLimits({ ...options, wholeMs }, prunable, model, step);
+  const kept = options.resume ? readMeasured(dir) : null;
+  const least = cheapest({ prunable, rounding });
+  const limits = await pruneLimits({ ...options, measured: kept }, prunable, model, { step, least });
   const sizes = groupSizes(prunable);
   const bounds = { prunable, ...combined(limits, macsCost(prunable)), rounding };
-  for (const limit of limits) requireReachable(limit, cheapest(bounds));
+  for (const limit of limits) requireReachable(limit, least);
   if (limits.length > 0 && limits.every(({ cost, limit }) => limit >= cost(sizes))) {
     const [{ kind, cost, limit }] = limits as [PruneLimit];
     const [least, most] = [limit, cost(sizes)].map((value) => formatCost(kind, value));
@@ -117,8 +118,8 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, clock);
   options.onStart?.();
-  const measured = limits.find((limit) => limit.wholeMs !== undefined);
-  if (measured) folder.writeJson(MEASURED, { wholeMs: measured.wholeMs });
+  const measured = limits.find((limit) => limit.measured !== undefined);
+  if (measured) folder.writeJson(MEASURED, measured.measured);
   using params = createParameters(paramSpecs(model.graph), createRng(0));
   importWeights(params, model.weights);
   const original = {
