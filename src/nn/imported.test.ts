@@ -204,6 +204,46 @@ const files: Record<string, TestFile> = {
     ints: { pads: [1, 0, 2, 1], axes: [2, 3] },
     nodes: [{ op: "Pad", in: ["x", "pads", "", "axes"], out: "y" }],
   },
+  "pixels prepared with channels last": {
+    input: ["N", 6, 6, 4],
+    floats: {
+      w: conv,
+      scale: { dims: [1], data: [2] },
+      mean: { dims: [1, 1, 1, 4], data: numbers(4) },
+      deviation: { dims: [4], data: [1, 2, 3, 4] },
+    },
+    nodes: [
+      { op: "Mul", in: ["x", "scale"], out: "scaled" },
+      { op: "Sub", in: ["scaled", "mean"], out: "centred" },
+      { op: "Div", in: ["centred", "deviation"], out: "ready" },
+      { op: "Transpose", in: ["ready"], out: "t", attributes: [ints("perm", [0, 3, 1, 2])] },
+      { op: "Conv", in: ["t", "w"], out: "y" },
+    ],
+  },
+  "a mean over columns, then over rows": {
+    ints: { columns: [3], rows: [2] },
+    opset: 18,
+    nodes: [
+      { op: "ReduceMean", in: ["x", "columns"], out: "c" },
+      { op: "ReduceMean", in: ["c", "rows"], out: "m" },
+      { op: "Mul", in: ["x", "m"], out: "y" },
+    ],
+  },
+  "channels by their index, each scaled, and put together again": {
+    floats: { a: { dims: [], data: [0.5] }, b: { dims: [], data: [-0.2] } },
+    ints: { axis: [1], pair: [2, 3] },
+    scalars: { first: 0, second: 1 },
+    nodes: [
+      { op: "Gather", in: ["x", "first"], out: "g0", attributes: [{ name: "axis", i: 1 }] },
+      { op: "Unsqueeze", in: ["g0", "axis"], out: "u0" },
+      { op: "Mul", in: ["u0", "a"], out: "m0" },
+      { op: "Add", in: ["m0", "b"], out: "s0" },
+      { op: "Gather", in: ["x", "second"], out: "g1", attributes: [{ name: "axis", i: 1 }] },
+      { op: "Unsqueeze", in: ["g1", "axis"], out: "u1" },
+      { op: "Gather", in: ["x", "pair"], out: "g2", attributes: [{ name: "axis", i: 1 }] },
+      { op: "Concat", in: ["s0", "u1", "g2"], out: "y", attributes: [{ name: "axis", i: 1 }] },
+    ],
+  },
   "a scale and a shift per channel": {
     floats: { scale: { dims: [4, 1, 1], data: numbers(4) }, shift: { dims: [1, 4, 1, 1], data: numbers(4) } },
     nodes: [

@@ -12,8 +12,9 @@ export interface TestFile {
   readonly nodes: readonly TestNode[];
   /** float32 constants by name. */
   readonly floats?: Readonly<Record<string, { readonly dims: readonly number[]; readonly data: ArrayLike<number> }>>;
-  /** int64 vectors by name. */
+  /** int64 vectors by name, and single numbers without an axis. */
   readonly ints?: Readonly<Record<string, readonly number[]>>;
+  readonly scalars?: Readonly<Record<string, number>>;
   readonly input?: readonly (number | string)[];
   readonly opset?: number;
   readonly output?: string;
@@ -22,7 +23,15 @@ export interface TestFile {
 const dim = (size: number | string) => (typeof size === "number" ? { dimValue: size } : { dimParam: size });
 
 /** Encodes a file with one input "x" and one output, by default the last node's. */
-export function onnxFile({ nodes, floats = {}, ints = {}, input = ["N", 4, 6, 6], opset = 17, output }: TestFile): Uint8Array {
+export function onnxFile({
+  nodes,
+  floats = {},
+  ints = {},
+  scalars = {},
+  input = ["N", 4, 6, 6],
+  opset = 17,
+  output,
+}: TestFile): Uint8Array {
   const last = nodes.at(-1)!.out;
   const type = (dims: readonly (number | string)[]) => ({ tensorType: { elemType: 1, shape: { dim: dims.map(dim) } } });
   const initializer = [
@@ -33,6 +42,7 @@ export function onnxFile({ nodes, floats = {}, ints = {}, input = ["N", 4, 6, 6]
       rawData: new Uint8Array(Float32Array.from(data).buffer),
     })),
     ...Object.entries(ints).map(([name, values]) => ({ name, dims: [values.length], dataType: 7, int64Data: values })),
+    ...Object.entries(scalars).map(([name, value]) => ({ name, dims: [], dataType: 7, int64Data: [value] })),
   ];
   const message = {
     irVersion: 8,

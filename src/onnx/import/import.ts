@@ -44,6 +44,26 @@ const CHANNELS_FIRST = "0,3,1,2";
 const isToChannelsFirst = ({ opType, attribute }: OnnxNode): boolean =>
   opType === "Transpose" && attribute.find(({ name }) => name === "perm")?.ints?.join() === CHANNELS_FIRST;
 
+/** Operators by which files prepare their pixels before they turn them. */
+const PREPARES: ReadonlySet<string> = new Set(["Add", "Cast", "Div", "Identity", "Mul", "Sub"]);
+
+/** Whether everything that reads the value turns it to channels first, perhaps after arithmetic with constants. */
+function isTurned({ nodes, constants }: OnnxGraph, name: string): boolean {
+  const made = new Set(nodes.flatMap(({ opType, output }) => (opType === "Constant" ? output : [])));
+  const isFixed = (input: string) => constants.has(input) || made.has(input);
+  const turns = (value: string): boolean => {
+    const readers = nodes.filter(({ input }) => input.includes(value));
+    return (
+      readers.length > 0 &&
+      readers.every((node) => {
+        if (isToChannelsFirst(node)) return true;
+        return PREPARES.has(node.opType) && node.input.every((input) => input === value || isFixed(input)) && turns(node.output[0]!);
+      })
+    );
+  };
+  return turns(name);
+}
+
 /** The image input: its shape as the file has it, and whether channels come last. */
 function inputOf(file: OnnxGraph, path: string, wanted: SampleShape | undefined) {
   const [input, second] = file.inputs;
@@ -52,8 +72,7 @@ function inputOf(file: OnnxGraph, path: string, wanted: SampleShape | undefined)
   if (input.elementType !== 1 && input.elementType !== 0)
     throw new AppError("ONNX", `onnx: ${path} must read float32 numbers, got element type ${input.elementType}`);
   const dims = input.dims?.slice(1) ?? wanted ?? [];
-  const readers = file.nodes.filter((node) => node.input.includes(input.name));
-  const isLast = dims.length === 3 && readers.every(isToChannelsFirst);
+  const isLast = dims.length === 3 && isTurned(file, input.name);
   const order = isLast && wanted ? [wanted[1]!, wanted[2]!, wanted[0]!] : wanted;
   const shape = dims.map((n, i) => n ?? order?.[i] ?? 0);
   if (shape.length === 0 || shape.some((n) => !(n > 0))) {

@@ -1,7 +1,7 @@
 /** @file Import of layers: convolution, batch normalisation, pooling, linear, normalisation over channels. */
 import type { OpAttrs, Padding, Pair, SampleShape } from "../../graph/types.ts";
 import { type Call, plainValue, require, shapeOfValue, Unsupported, type Value } from "./context.ts";
-import { isInOrder, viewIndices } from "./view.ts";
+import { isInOrder, reshapeView, viewIndices } from "./view.ts";
 
 export type Rule = (call: Call) => Value | readonly Value[];
 
@@ -123,12 +123,29 @@ function isAxisOrder({ view, baseShape }: Value): boolean {
   return axes.join() === expected.sort().join();
 }
 
+/** Mean over the rows or the columns alone, as some write the mean over the pixels in two steps. */
+function meanOfLines(call: Call, axis: number): Value {
+  const { name, shape } = image(call);
+  const kernel: Pair = axis === 1 ? [shape[1]!, 1] : [1, shape[2]!];
+  const padding = { top: 0, left: 0, bottom: 0, right: 0 };
+  const mean = call.emit("averagePool", [name], { kernel, stride: [1, 1], padding, countIncludesPadding: false });
+  if (call.int("keepdims", 1) === 1) return mean;
+  return call.viewed(
+    mean,
+    reshapeView(
+      mean.view,
+      shape.filter((_, i) => i !== axis),
+    )!,
+  );
+}
+
 /** Mean over the pixels, in whatever order the file has the axes. */
 const reduceMean: Rule = (call) => {
   const given = call.value(0);
   const value = isAxisOrder(given) ? given : inOrder(call, given);
   const rank = shapeOfValue(value).length + 1;
   const axes = (call.listed("axes", 1) ?? []).map((axis) => (axis < 0 ? axis + rank : axis) - 1);
+  if (axes.length === 1 && axes[0]! > 0) return meanOfLines(call, axes[0]!);
   const [channels] = value.baseShape;
   const channelAxis = JSON.stringify(plainValue("", value.baseShape).view[0]);
   const kept = value.view.filter((_, i) => !axes.includes(i));

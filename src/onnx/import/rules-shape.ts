@@ -131,6 +131,18 @@ const slice: Rule = (call) => {
   return bounds.count === x.shape[0] ? call.value(0) : call.emit("sliceChannels", [x.name], bounds);
 };
 
+/** Channels that are neighbours; a single index drops the axis. */
+const gather: Rule = (call) => {
+  const x = image(call);
+  const [axis] = sampleAxes([call.int("axis", 0)], 4);
+  require(axis === 0, `indices on axis ${axis! + 1}`);
+  const { dims, data } = call.constant(1);
+  const indices = [...data].map((n) => (Number(n) < 0 ? Number(n) + x.shape[0]! : Number(n)));
+  require(indices.length > 0 && indices.every((n, i) => n === indices[0]! + i), "channels in another order");
+  const part = call.emit("sliceChannels", [x.name], { start: indices[0]!, count: indices.length });
+  return dims.length === 0 ? reshaped(call, part, x.shape.slice(1)) : part;
+};
+
 const pad: Rule = (call) => {
   const x = image(call);
   const mode = call.text("mode", "constant");
@@ -158,5 +170,6 @@ export const shapeRules: Readonly<Record<string, Rule>> = {
   Concat: concat,
   Split: split,
   Slice: slice,
+  Gather: gather,
   Pad: pad,
 };
