@@ -10,11 +10,11 @@ import { paramSpecs } from "../graph/params.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import { measureModel, measureTogether } from "../hardware/measure.ts";
 import { type Accelerator, FLOAT_BITS, type Precision } from "../hardware/precision.ts";
-import { createParameters, exportWeights, importWeights } from "../nn/parameters.ts";
+import { createParameters, importWeights } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { greedyBits, uniformCandidates, uniformPrecisions } from "../quantize/baselines.ts";
-import { uniformBits } from "../quantize/budget.ts";
+import { uniformBits, withinBudget } from "../quantize/budget.ts";
 import { createPrecisionEnvironment, fromDecisions, toDecisions } from "../quantize/environment.ts";
 import { bitOps } from "../quantize/layers.ts";
 import type { LayerLatencies } from "../quantize/measured-latency.ts";
@@ -26,6 +26,7 @@ import type { WeightScheme } from "../quantize/weights.ts";
 import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { evaluate } from "../train/evaluate.ts";
 import { systemClock } from "../util/clock.ts";
+import { combined } from "../util/combined-limits.ts";
 import { turnOfOthers } from "../util/event-loop.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
@@ -40,7 +41,7 @@ import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { formatCost, nameCost } from "./limit-kinds.ts";
 import { prepareQuantization } from "./prepare-quantization.ts";
 import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, quantizeLimits } from "./quantize-limits.ts";
-import { constraintsOf, deployCommon, deployQuantized, writePolicy } from "./quantized-files.ts";
+import { constraintsOf, deployCommon, deployQuantized, quantizedFile, writePolicy } from "./quantized-files.ts";
 import { clearFolder, requireSameRun } from "./resume.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
@@ -93,6 +94,8 @@ const LATENCIES = "costs.json";
 const readLatencies = (dir: string): LayerLatencies | null =>
   existsSync(join(dir, LATENCIES)) ? JSON.parse(readFileSync(join(dir, LATENCIES), "utf8")) : null;
 
+/** At most so many files are written before one is of the size that is limited. */
+const ATTEMPTS = 8;
 /** Share of the episodes that vary the best policy. */
 const REFINEMENT = 0.5;
 /**
@@ -243,23 +246,37 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   if (!found) throw new AppError("NOT_REACHED", "quantize: at least one episode must be completed, got none before the interruption");
 
   const latency = limits.limits.find(({ kind, obtained }) => kind === "latency" && obtained === "measured");
+  const size = limits.limits.find(({ kind }) => kind === "size");
+  const fileOf = (bits: readonly Precision[]): Uint8Array => {
+    using net = prepare(bits);
+    return quantizedFile(options, net, policyOf(layers, bits));
+  };
+  /** The policy with fewer bits where the file would be larger than its limit: sizes are sums over layers, a file is not quite. */
+  const fittingSize = (bits: readonly Precision[]): readonly Precision[] => {
+    let [fitting, aim] = [bits, size?.limit ?? 0];
+    for (let attempt = 0; size && attempt < ATTEMPTS; attempt++) {
+      const bytes = fileOf(fitting).length;
+      if (bytes <= size.limit) break;
+      aim *= size.limit / bytes;
+      const tighter = limits.limits.map((one) => (one === size ? { ...one, limit: aim } : one));
+      fitting = withinBudget(fitting, { ...limits, ...combined(tighter, bitOpsOf) });
+    }
+    return fitting;
+  };
   const choices = folder.journal<{ found: string; decisions: readonly number[] }>("choice", options.resume === true);
   const foundKey = policyKey(found.decisions);
   const before = choices.entries.find((choice) => choice.found === foundKey)?.decisions;
-  const decisions = latency
-    ? (before ??
-      (await confirmMeasured({
-        candidates: [...known].sort(([, a], [, b]) => b - a).map(([key]) => key.split(",").map(Number)),
-        estimate: (one) => latency.cost(fromDecisions(one)),
-        measure: async (one) => {
-          using net = prepare(fromDecisions(one));
-          const file = exportOnnx({ graph: net.graph, weights: exportWeights(net.params) }, { batch: 1, quantized: net.encoded() });
-          return (await measureModel(file, { threads: options.threads })).p50Ms;
-        },
-        limit: MEASURED_SHARE * latency.limit,
-      })))
-    : found.decisions;
-  if (latency && !before && !signal?.aborted) choices.append({ found: foundKey, decisions });
+  const confirmed = async (): Promise<readonly number[]> => {
+    if (!latency) return found.decisions;
+    return confirmMeasured({
+      candidates: [...known].sort(([, a], [, b]) => b - a).map(([key]) => key.split(",").map(Number)),
+      estimate: (one) => latency.cost(fromDecisions(one)),
+      measure: async (one) => (await measureModel(fileOf(fromDecisions(one)), { threads: options.threads })).p50Ms,
+      limit: MEASURED_SHARE * latency.limit,
+    });
+  };
+  const decisions = before ?? toDecisions(fittingSize(fromDecisions(await confirmed())));
+  if ((latency || size) && !before && !signal?.aborted) choices.append({ found: foundKey, decisions });
   const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions }];
   if (options.baselines && !signal?.aborted) {
     if (alike.length > 0) {

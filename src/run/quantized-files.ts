@@ -1,11 +1,13 @@
 /** @file What a quantised network is kept as: the ONNX file with its card, and the policy. */
 import { withEndingOf } from "../graph/ending.ts";
 import type { Precision } from "../hardware/precision.ts";
+import { exportWeights } from "../nn/parameters.ts";
+import { exportOnnx } from "../onnx/export.ts";
 import type { QuantizedNetwork } from "../quantize/network.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
 import type { Card, Constraint } from "./card.ts";
 import type { CompressionOptions } from "./compression-steps.ts";
-import { deploy } from "./deploy.ts";
+import { deploy, fileMetadata } from "./deploy.ts";
 import type { RunFolder } from "./folder.ts";
 import { constraintOf } from "./limit-kinds.ts";
 import type { QuantizeLimits } from "./quantize-limits.ts";
@@ -23,6 +25,17 @@ export const constraintsOf =
       const value = obtained !== "measured" ? cost(bits) : kind === "size" ? fileBytes : latency.p50Ms;
       return constraintOf(kind, limit, value, obtained);
     });
+
+/** The file of a network as it will be deployed. */
+export function quantizedFile(
+  { model, data }: Pick<CompressionOptions, "model" | "data">,
+  { graph, params, encoded }: QuantizedNetwork,
+  precision: ReadonlyMap<string, Precision>,
+): Uint8Array {
+  const whole = withEndingOf(model.graph, graph);
+  const metadata = fileMetadata(whole, data.name, precision);
+  return exportOnnx({ graph: whole, weights: exportWeights(params) }, { quantized: encoded(), metadata });
+}
 
 /** Writes model.onnx with the interface of the original and its card. */
 export function deployQuantized(

@@ -55,7 +55,7 @@ export function quantizedSize({ layers, quantization, scheme, original, data }: 
   /** Of the nodes that unpack one more number of bits. */
   const chainBytes = (activationBits: number): number => {
     if (layers.length < 2) return 0;
-    const mixed = layers.map((_, i) => ({ weightBits: i === 0 ? PACKED_TOO : PACKED, activationBits }));
+    const mixed = layers.map((_, i) => ({ weightBits: i % 2 === 0 ? PACKED_TOO : PACKED, activationBits }));
     chain ??= Math.max(0, besides(mixed) - besidesAlike({ weightBits: PACKED, activationBits }));
     return chain;
   };
