@@ -13,7 +13,11 @@ export interface CostFront extends Front {
 /** A run that limited nothing searched for what its MACs are worth. */
 const UNLIMITED = { name: "macs", unit: "MACs", limit: null, value: Number.NaN } as const;
 
-const axis = (title: string, unit: string): string => (title === unit ? unit : `${title}, ${unit}`);
+/** What a figure says of the cost that it is about. */
+function labelled(name: string, unit: string, limit: number | null): Pick<CostFront, "name" | "title" | "cost" | "limit"> {
+  const title = LIMIT_KINDS[name as LimitKind]?.title ?? name;
+  return { name, title, cost: title === unit ? unit : `${title}, ${unit}`, limit };
+}
 const unbeaten = (points: readonly Point[]): readonly Point[] => paretoFront(points, ({ cost, accuracy }) => [accuracy, -cost]);
 
 function ofOneRun({ card, episodes, policies, frontier, policy }: RunData): CostFront[] {
@@ -34,18 +38,7 @@ function ofOneRun({ card, episodes, policies, frontier, policy }: RunData): Cost
     );
     const isPredicted = predicted.length > 0;
     const chosen = isPredicted && policy?.predicted !== undefined ? { name: "chosen", cost: value, accuracy: policy.predicted } : null;
-    const title = LIMIT_KINDS[name as LimitKind]?.title ?? name;
-    return {
-      name,
-      title,
-      cost: axis(title, unit),
-      limit,
-      tried,
-      scored,
-      trained,
-      chosen,
-      front: unbeaten(isPredicted ? predicted : tried),
-    };
+    return { ...labelled(name, unit, limit), tried, scored, trained, chosen, front: unbeaten(isPredicted ? predicted : tried) };
   });
 }
 
@@ -60,19 +53,8 @@ function ofStages({ card, stages }: RunData, titleOf: (stage: string) => string)
     const predicted = found.flatMap(({ front }) => (front.tried.length === 0 ? front.front : []));
     const scored = found.flatMap(({ front }) => front.scored);
     const trained = found.flatMap(({ stage, front }) => front.trained.map((one) => ({ ...one, name: `${stage}: ${one.name}` })));
-    const title = LIMIT_KINDS[name as LimitKind]?.title ?? name;
     const chosen = found.flatMap(({ front }) => (front.chosen ? [{ ...front.chosen, cost: value }] : []))[0] ?? null;
-    return {
-      name,
-      title,
-      cost: axis(title, unit),
-      limit,
-      tried,
-      scored,
-      trained,
-      chosen,
-      front: unbeaten(tried.length > 0 ? tried : predicted),
-    };
+    return { ...labelled(name, unit, limit), tried, scored, trained, chosen, front: unbeaten(tried.length > 0 ? tried : predicted) };
   });
 }
 

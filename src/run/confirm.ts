@@ -1,5 +1,8 @@
 /** @file From estimated latencies to measured ones: the best of what was found that is within the limit when measured. */
 
+import { policyKey } from "../rl/policy-search.ts";
+import type { RunFolder } from "./folder.ts";
+
 export interface ConfirmOptions<T> {
   /** Best first. */
   readonly candidates: readonly T[];
@@ -55,4 +58,20 @@ export async function confirmScaled<T>({ first, within, estimate, measure, limit
     candidate = next;
   }
   return fastest!.candidate;
+}
+
+/** What was confirmed for the found policy before the run was interrupted, or is confirmed now: measured again it might be another. */
+export async function confirmedOnce(
+  folder: RunFolder,
+  { resume, signal }: { readonly resume?: boolean; readonly signal?: AbortSignal },
+  found: readonly number[],
+  confirm: () => Promise<readonly number[]>,
+): Promise<readonly number[]> {
+  const choices = folder.journal<{ found: string; decisions: readonly number[] }>("choice", resume === true);
+  const key = policyKey(found);
+  const before = choices.entries.find((choice) => choice.found === key)?.decisions;
+  if (before) return before;
+  const decisions = await confirm();
+  if (!signal?.aborted) choices.append({ found: key, decisions });
+  return decisions;
 }

@@ -29,7 +29,7 @@ import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
-import { confirmScaled, MEASURED_SHARE } from "./confirm.ts";
+import { confirmedOnce, confirmScaled, MEASURED_SHARE } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder, type RunFolder } from "./folder.ts";
@@ -97,9 +97,9 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     throw new AppError("INFEASIBLE", `prune: ${source} must have channels that can be removed, got none — see --list-groups`);
   const step = options.step === "device" ? await channelStep(options.device, { hasDepthwise: hasDepthwise(prunable) }) : options.step;
   const rounding: Rounding = { step, steps: memberSteps(prunable, step), lowest: options.lowest, isStrict: true };
-  const kept = options.resume ? readMeasured(dir) : null;
+  const measuredBefore = options.resume ? readMeasured(dir) : null;
   const least = cheapest({ prunable, rounding });
-  const limits = await pruneLimits({ ...options, measured: kept }, prunable, model, { step, least });
+  const limits = await pruneLimits({ ...options, measured: measuredBefore }, prunable, model, { step, least });
   const sizes = groupSizes(prunable);
   const bounds = { prunable, ...combined(limits, macsCost(prunable)), rounding };
   for (const limit of limits) requireReachable(limit, least);
@@ -197,37 +197,35 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const byReward = () =>
     [...known].map(([key, accuracy]) => evaluated(key.split(",").map(Number), accuracy)).sort((a, b) => b.reward - a.reward);
   const latency = limits.find(({ kind }) => kind === "latency" && isOfFile(kind, options));
-  const choices = folder.journal<{ found: string; kept: readonly number[] }>("choice", options.resume === true);
-  const foundKey = policyKey(found.decisions);
-  const before = choices.entries.find((choice) => choice.found === foundKey)?.kept;
   const chosen = latency
-    ? (before ??
-      (await confirmScaled({
-        first: found.decisions,
-        within: async (aim) => {
-          const tighter = limits.map((limit) => (limit === latency ? { ...limit, limit: aim } : limit));
-          const bounds = { sizes, ...combined(tighter, macs), rounding };
-          let best: Evaluated | null = null;
-          for (const { decisions } of byReward().slice(0, SCALED_DOWN)) {
-            if (signal?.aborted) return null;
-            const kept = actionsWithin(
-              decisions.map((count, t) => count / sizes[t]!),
-              bounds,
-            );
-            if (!kept) return null;
-            const one = evaluated(kept, judged(kept));
-            if (!best || one.reward > best.reward) best = one;
-            await turnOfOthers();
-          }
-          return best?.decisions ?? null;
-        },
-        estimate: latency.cost,
-        measure: async (kept) => (await measureModel(exportOnnx(pruner.extract(kept), { batch: 1 }), { threads: options.threads })).p50Ms,
-        limit: MEASURED_SHARE * latency.limit,
-      })))
+    ? await confirmedOnce(folder, options, found.decisions, () =>
+        confirmScaled({
+          first: found.decisions,
+          within: async (aim) => {
+            const tighter = limits.map((limit) => (limit === latency ? { ...limit, limit: aim } : limit));
+            const bounds = { sizes, ...combined(tighter, macs), rounding };
+            let best: Evaluated | null = null;
+            for (const { decisions } of byReward().slice(0, SCALED_DOWN)) {
+              if (signal?.aborted) return null;
+              const kept = actionsWithin(
+                decisions.map((count, t) => count / sizes[t]!),
+                bounds,
+              );
+              if (!kept) return null;
+              const one = evaluated(kept, judged(kept));
+              if (!best || one.reward > best.reward) best = one;
+              await turnOfOthers();
+            }
+            return best?.decisions ?? null;
+          },
+          estimate: latency.cost,
+          measure: async (kept) => (await measureModel(exportOnnx(pruner.extract(kept), { batch: 1 }), { threads: options.threads })).p50Ms,
+          limit: MEASURED_SHARE * latency.limit,
+        }),
+      )
     : found.decisions;
-  if (latency && !before && !signal?.aborted) choices.append({ found: foundKey, kept: chosen });
-  if (chosen !== found.decisions) writePolicy(folder, prunable, chosen, { searchAccuracy: known.get(policyKey(chosen)) });
+  if (policyKey(chosen) !== policyKey(found.decisions))
+    writePolicy(folder, prunable, chosen, { searchAccuracy: known.get(policyKey(chosen)) });
 
   const policies: Finalist<PolicyResult["name"]>[] = [{ name: "amc", decisions: chosen }];
   if (options.baselines && limits.length === 0) onNote("baselines: without a limit there is none that simple rules could meet");

@@ -33,7 +33,7 @@ import { createRng } from "../util/rng.ts";
 import { formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
-import { confirmMeasured, MEASURED_SHARE } from "./confirm.ts";
+import { confirmedOnce, confirmMeasured, MEASURED_SHARE } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
@@ -263,10 +263,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     }
     return fitting;
   };
-  const choices = folder.journal<{ found: string; decisions: readonly number[] }>("choice", options.resume === true);
-  const foundKey = policyKey(found.decisions);
-  const before = choices.entries.find((choice) => choice.found === foundKey)?.decisions;
-  const confirmed = async (): Promise<readonly number[]> => {
+  const fastEnough = async (): Promise<readonly number[]> => {
     if (!latency) return found.decisions;
     return confirmMeasured({
       candidates: [...known].sort(([, a], [, b]) => b - a).map(([key]) => key.split(",").map(Number)),
@@ -275,8 +272,10 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       limit: MEASURED_SHARE * latency.limit,
     });
   };
-  const decisions = before ?? toDecisions(fittingSize(fromDecisions(await confirmed())));
-  if ((latency || size) && !before && !signal?.aborted) choices.append({ found: foundKey, decisions });
+  const decisions =
+    latency || size
+      ? await confirmedOnce(folder, options, found.decisions, async () => toDecisions(fittingSize(fromDecisions(await fastEnough()))))
+      : found.decisions;
   const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions }];
   if (options.baselines && !signal?.aborted) {
     if (alike.length > 0) {
