@@ -27,7 +27,8 @@ export { type JointMethod, type JointSearchResult, type JointSearchRunOptions, r
 export { type JointTrainOptions, type JointTrainResult, runJointTrain } from "./run/joint-train-run.ts";
 export { type OpenedModel, openModel } from "./run/model-file.ts";
 export { type NasPipelineOptions, type NasPipelineResult, runNas } from "./run/nas-pipeline.ts";
-export { type PruneOptions, type PruneResult, runPrune } from "./run/prune-run.ts";
+export type { PruneOptions } from "./run/prepare-pruning.ts";
+export { type PruneResult, runPrune } from "./run/prune-run.ts";
 export { type QuantizeOptions, type QuantizeResult, runQuantize } from "./run/quantize-run.ts";
 export { type TrainRunOptions, type TrainRunResult, trainNetwork } from "./run/train-run.ts";
 export {

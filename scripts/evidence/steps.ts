@@ -8,7 +8,7 @@ import { writeFileAtomic } from "../../src/util/files.ts";
 
 /**
  * Runs `fettle … --json --out DIR/NAME` (`isRun`, gone on with where begun) or without `--out`, and gives what it prints; null where the limit
- * cannot be met and that is accepted. A result that the same command left in DIR/NAME.json is read instead.
+ * cannot be met and that is accepted: `reasonOf` says why. A result that the same command left in DIR/NAME.json is read instead.
  */
 export type RunStep = <T>(
   name: string,
@@ -19,9 +19,17 @@ export type RunStep = <T>(
 const INFEASIBLE = EXIT_CODES.INFEASIBLE;
 const runFlags = (dir: string) => ["--out", dir, ...(existsSync(join(dir, "config.json")) ? ["--resume"] : [])];
 
+export interface Steps {
+  readonly fettle: RunStep;
+  readonly folderOf: (name: string) => string;
+  /** What the command of a step wrote beside its result. */
+  readonly reasonOf: (name: string) => string;
+}
+
 /** Steps kept in a folder. A step throws when its command ends with an exit code that is not accepted (0 alone by default). */
-export function stepsIn(dir: string): { readonly fettle: RunStep; readonly folderOf: (name: string) => string } {
+export function stepsIn(dir: string): Steps {
   const folderOf = (name: string) => join(dir, name);
+  const reasonOf = (name: string): string => JSON.parse(readFileSync(`${folderOf(name)}.json`, "utf8")).messages.trim();
   const fettle: RunStep = (name, args, { isRun = true, accepted = [0] } = {}) => {
     const path = `${folderOf(name)}.json`;
     if (existsSync(path)) {
@@ -37,11 +45,21 @@ export function stepsIn(dir: string): { readonly fettle: RunStep; readonly folde
     if (status === null || !accepted.includes(status)) throw new Error(`fettle ${args.join(" ")}: exit code ${status}\n${stderr}`);
     const result = status === INFEASIBLE ? null : JSON.parse(stdout);
     if (result?.isCancelled) throw new Error(`${name}: interrupted; started again, it goes on`);
-    writeFileAtomic(path, JSON.stringify({ args, result }));
+    writeFileAtomic(path, JSON.stringify({ args, result, messages: stderr }));
     console.error(`${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
     return result;
   };
-  return { fettle, folderOf };
+  return { fettle, folderOf, reasonOf };
+}
+
+/** Does what makes rows of a table; what fails is told, and the others are made all the same. */
+export function attempt(what: string, make: () => void): void {
+  try {
+    make();
+  } catch (error) {
+    process.exitCode = 1;
+    console.log(`\n${what} failed: ${(error as Error).message}\n`);
+  }
 }
 
 export const percent = (ratio: number | undefined): string => (ratio === undefined ? "-" : `${(100 * ratio).toFixed(2)}%`);

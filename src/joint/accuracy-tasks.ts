@@ -31,8 +31,8 @@ export interface AccuracyTask {
 export const floatAccuracy = (task: AccuracyTask, genome: Genome): number =>
   subnetAccuracy(task.space, task.shared, createGenetics(task.space).decode(genome).subnet, task);
 
-/** The sub-net at its bits, before any training; the caller disposes of it. */
-export function quantizedSubnet({ space, shared, images, seed }: AccuracyTask, choice: JointChoice): QuantizedNetwork {
+/** The sub-net at its bits, with the statistics that it had as floats. */
+function quantize({ space, shared, images, seed }: AccuracyTask, choice: JointChoice): QuantizedNetwork {
   const { graph, params } = extractCalibrated(space, shared, choice.subnet, images);
   using owned = params;
   const layers = quantizableLayers(graph);
@@ -46,18 +46,23 @@ export function quantizedSubnet({ space, shared, images, seed }: AccuracyTask, c
     rng: rng.fork("weights"),
     areResultsQuantized: false,
   });
-  const net = quantization.create(layerBits(space, choice, layers));
+  return quantization.create(layerBits(space, choice, layers));
+}
+
+function renewed(net: QuantizedNetwork, { images }: AccuracyTask): QuantizedNetwork {
   recalibrate(net.graph, net.params, images);
   return net;
 }
 
+/** The sub-net at its bits, before any training; the caller disposes of it. */
+export const quantizedSubnet = (task: AccuracyTask, choice: JointChoice): QuantizedNetwork => renewed(quantize(task, choice), task);
+
 /** The same after a short training. */
 export function tunedSubnet(task: AccuracyTask, choice: JointChoice): QuantizedNetwork {
-  const { data, images, batchSize, augmentation, seed, tuneSteps, tuneLr } = task;
-  const net = quantizedSubnet(task, choice);
+  const { data, batchSize, augmentation, seed, tuneSteps, tuneLr } = task;
+  const net = quantize(task, choice);
   shortTune(net, { data, batchSize, augmentation, seed, steps: tuneSteps, lr: tuneLr });
-  if (tuneSteps > 0) recalibrate(net.graph, net.params, images);
-  return net;
+  return renewed(net, task);
 }
 
 /** Validation accuracy of the sub-net at its bits after a short training, 0…1. */

@@ -28,6 +28,8 @@ export const ARG = {
   diffShift: 256,
   multipleSrc: 1024,
 } as const;
+/** Argument of the second operand of a binary post-operation, by its place among them. */
+export const postOpArg = (place: number): number => 16384 * (place + 1) + ARG.src1;
 
 /** "auto" lets oneDNN take Winograd's algorithm where it has one, which rounds a little more coarsely. */
 export type ConvAlgorithm = "direct" | "auto";
@@ -38,6 +40,13 @@ export type PoolAlgorithm = "max" | "averageWithPadding" | "averageWithoutPaddin
 export type BinaryAlgorithm = "add" | "mul" | "sub";
 export const BINARY: Record<BinaryAlgorithm, number> = { add: 0x1fff0, mul: 0x1fff1, sub: 0x1fff5 };
 export const POOL: Record<PoolAlgorithm, number> = { max: 0x1ff, averageWithPadding: 0x2ff, averageWithoutPadding: 0x3ff };
+
+/** What is done to a result before it is written, in turn: added to what is there, or changed number by number. */
+export type PostOp =
+  | { readonly kind: "sum" }
+  | { readonly kind: "eltwise"; readonly algorithm: EltwiseAlgorithm; readonly alpha: number; readonly beta: number }
+  | { readonly kind: "binary"; readonly algorithm: BinaryAlgorithm; readonly b: Desc };
+export const clipTo = (min: number, max: number): PostOp => ({ kind: "eltwise", algorithm: "clip", alpha: min, beta: max });
 
 /** Sizes of one convolution; arrays are [height, width]; oneDNN counts dilation from 0. */
 export interface WindowGeometry {
@@ -85,10 +94,8 @@ export interface Api {
     g: WindowGeometry,
     attributes?: Handle,
   ): Handle;
-  /** Attributes of an operation that clips its result before it is written. */
-  clipAttributes(min: number, max: number): Handle;
-  /** Attributes of an operation that adds its result to what is there. */
-  sumAttributes(): Handle;
+  /** Attributes of an operation with these post-operations. */
+  attributes(postOps: readonly PostOp[]): Handle;
   convBackwardData(algorithm: ConvAlgorithm, diffSrc: Desc, weights: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
   convBackwardWeights(
     algorithm: ConvAlgorithm,

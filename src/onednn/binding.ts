@@ -1,7 +1,7 @@
 /** @file The part of the C interface that both API generations declare alike. */
 import koffi from "koffi";
 import { AppError } from "../errors.ts";
-import type { Api, Desc, Handle } from "./api.ts";
+import { type Api, BINARY, type Desc, type Handle, type PostOp } from "./api.ts";
 import type { NativeLibrary } from "./library.ts";
 
 const CPU_ENGINE = 1;
@@ -26,9 +26,14 @@ export interface Binding {
   /** Runs a function whose first parameter is an out pointer; 0 when oneDNN says "unimplemented". */
   readonly create: (f: NativeFunction, what: string, ...args: unknown[]) => Handle;
   readonly engine: Handle;
-  /** Attributes with one post-operation, which `append` adds to the handle of a list. */
-  readonly attributes: (append: (postOps: Handle) => unknown) => Handle;
+  /** `Api.attributes` where those post-operations are appended to the handle of a list that the generations declare differently. */
+  readonly attributes: (append: AppendPostOp) => Api["attributes"];
   readonly shared: Pick<Api, "queryDesc" | "implementation" | "primitive" | "memory" | "destroyMemory" | "execute" | "sgemm">;
+}
+
+export interface AppendPostOp {
+  readonly sum: (list: Handle) => unknown;
+  readonly eltwise: (list: Handle, postOp: Extract<PostOp, { kind: "eltwise" }>) => unknown;
 }
 
 /** @throws AppError BACKEND naming the call and oneDNN's status */
@@ -66,6 +71,11 @@ export function bind(library: NativeLibrary): Binding {
 
   const attributesCreate = declare("dnnl_primitive_attr_create", "void *attr");
   const postOpsCreate = declare("dnnl_post_ops_create", "void *postOps");
+  const appendBinary = declare("dnnl_post_ops_append_binary", "size_t postOps, int alg, size_t b");
+  const appended = (append: AppendPostOp, list: Handle, postOp: PostOp): unknown => {
+    if (postOp.kind === "binary") return appendBinary(list, BINARY[postOp.algorithm], postOp.b);
+    return postOp.kind === "sum" ? append.sum(list) : append.eltwise(list, postOp);
+  };
   const setPostOps = declare("dnnl_primitive_attr_set_post_ops", "size_t attr, size_t postOps");
 
   const engine = create(engineCreate, "creating the CPU engine", CPU_ENGINE, 0);
@@ -76,11 +86,11 @@ export function bind(library: NativeLibrary): Binding {
     declare,
     create,
     engine,
-    attributes: (append) => {
-      const postOps = create(postOpsCreate, "creating post-operations");
-      check(append(postOps), "adding a post-operation");
+    attributes: (append) => (postOps) => {
+      const list = create(postOpsCreate, "creating post-operations");
+      for (const postOp of postOps) check(appended(append, list, postOp), "adding a post-operation");
       const attributes = create(attributesCreate, "creating attributes");
-      check(setPostOps(attributes, postOps), "setting post-operations");
+      check(setPostOps(attributes, list), "setting post-operations");
       return attributes;
     },
     shared: {

@@ -42,7 +42,7 @@ export interface Runtime {
 }
 
 const MAX_ARGS = 24;
-/** Above every DNNL_ARG number in use. */
+/** Above every DNNL_ARG number in use but those of post-operations. */
 const MAX_ARGUMENT = 1100;
 const PLAIN: readonly Tag[] = ["a", "ab", "abcd", "abcde"];
 
@@ -114,7 +114,7 @@ function createRuntime(library: OneDnnLibrary): Runtime {
       const packed = primitive.args;
       for (let i = 0; i < args.length; i++) {
         const [argument, layout, block] = args[i]!;
-        packed[2 * i] = bigArgs[argument] as bigint;
+        packed[2 * i] = bigArgs[argument] ?? BigInt(argument);
         packed[2 * i + 1] = memoryOf(layout, block);
       }
       api.execute(primitive.handle, args.length, packed);

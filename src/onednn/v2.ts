@@ -93,8 +93,10 @@ export function createApi(library: NativeLibrary): Api {
     descEqual: (a, b) => equal(a, b) === 1,
     convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
       describe("a convolution", initConvForward, [prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)], 0, attr),
-    clipAttributes: (min, max) => attributes((postOps) => appendEltwise(postOps, 1, ELTWISE.clip, min, max)),
-    sumAttributes: () => attributes((postOps) => appendSum(postOps, 1)),
+    attributes: attributes({
+      sum: (list) => appendSum(list, 1),
+      eltwise: (list, { algorithm, alpha, beta }) => appendEltwise(list, 1, ELTWISE[algorithm], alpha, beta),
+    }),
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
       describe("a convolution's data gradient", initConvData, [CONVOLUTION[algorithm], src, weights, dst, ...windowArgs(g)], hint),
     convBackwardWeights: (algorithm, src, weights, bias, dst, g, hint) =>

@@ -111,8 +111,10 @@ export function createApi(library: NativeLibrary): Api {
     descEqual: (a, b) => equal(a, b) === 1,
     convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
       create(convForward, "preparing a convolution", engine, prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), attr),
-    clipAttributes: (min, max) => attributes((postOps) => appendEltwise(postOps, ELTWISE.clip, min, max)),
-    sumAttributes: () => attributes((postOps) => appendSum(postOps, 1, 0, UNDEFINED)),
+    attributes: attributes({
+      sum: (list) => appendSum(list, 1, 0, UNDEFINED),
+      eltwise: (list, { algorithm, alpha, beta }) => appendEltwise(list, ELTWISE[algorithm], ...coefficients(algorithm, alpha, beta)),
+    }),
     convBackwardData: (algorithm, src, weights, dst, g, hint) =>
       create(
         convData,

@@ -2,46 +2,42 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { someOf } from "../data/image-set.ts";
 import { AppError } from "../errors.ts";
 import { withEndingOf } from "../graph/ending.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import { paramSpecs } from "../graph/params.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
-import { measureModel, measureTogether } from "../hardware/measure.ts";
+import { measureTogether } from "../hardware/measure.ts";
 import { type Accelerator, FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { createParameters, importWeights } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { exportOnnx } from "../onnx/export.ts";
-import { greedyBits, uniformCandidates, uniformPrecisions } from "../quantize/baselines.ts";
-import { uniformBits, withinBudget } from "../quantize/budget.ts";
-import { createPrecisionEnvironment, fromDecisions, toDecisions } from "../quantize/environment.ts";
+import { uniformCandidates, uniformPrecisions } from "../quantize/baselines.ts";
+import { uniformBits } from "../quantize/budget.ts";
+import { createPrecisionEnvironment, fromDecisions } from "../quantize/environment.ts";
 import { bitOps } from "../quantize/layers.ts";
 import type { LayerLatencies } from "../quantize/measured-latency.ts";
 import { policyOf, type QuantizedNetwork } from "../quantize/network.ts";
-import { measureSensitivities } from "../quantize/sensitivity.ts";
 import { shortTune } from "../quantize/short-tune.ts";
 import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
-import { type EpisodeReport, type Evaluated, policyKey, searchPolicy } from "../rl/policy-search.ts";
-import { evaluate } from "../train/evaluate.ts";
+import { policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { systemClock } from "../util/clock.ts";
-import { combined } from "../util/combined-limits.ts";
-import { turnOfOthers } from "../util/event-loop.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent, type Quantity } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
-import { confirmedOnce, confirmMeasured, MEASURED_SHARE } from "./confirm.ts";
 import { deploy } from "./deploy.ts";
+import { openEpisodes } from "./episodes.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { formatCost, nameCost } from "./limit-kinds.ts";
 import { prepareQuantization } from "./prepare-quantization.ts";
 import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, quantizeLimits } from "./quantize-limits.ts";
-import { constraintsOf, deployCommon, deployQuantized, quantizedFile, writePolicy } from "./quantized-files.ts";
+import { constraintsOf, deployCommon, deployQuantized, writePolicy } from "./quantized-files.ts";
+import { confirmedPolicy, greedyPolicy, type QuantizationContext, rivals } from "./quantized-policies.ts";
 import { clearFolder, requireSameRun } from "./resume.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
@@ -94,8 +90,6 @@ const LATENCIES = "costs.json";
 const readLatencies = (dir: string): LayerLatencies | null =>
   existsSync(join(dir, LATENCIES)) ? JSON.parse(readFileSync(join(dir, LATENCIES), "utf8")) : null;
 
-/** At most so many files are written before one is of the size that is limited. */
-const ATTEMPTS = 8;
 /** Share of the episodes that vary the best policy. */
 const REFINEMENT = 0.5;
 /**
@@ -106,7 +100,6 @@ const noiseDecay = ({ episodes, warmup }: QuantizeOptions): number =>
   Math.min(0.99, 0.1 ** (1 / Math.max(1, Math.round((1 - REFINEMENT) * episodes) - warmup)));
 
 const STATISTICS_BATCHES = 2;
-const SENSITIVITY_IMAGES = 500;
 /** A quantised file must take at most this share of the float one's time on the CPU that it was made for. */
 const LEAST_GAIN = 0.98;
 /** Reward per share of accuracy: HAQ takes a tenth per percentage point. */
@@ -158,77 +151,39 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   );
 
   const statistics = images.slice(0, STATISTICS_BATCHES);
-  const prepare = (bits: readonly Precision[]): QuantizedNetwork => {
-    const net = quantization.create(bits);
+  const renewed = (net: QuantizedNetwork): QuantizedNetwork => {
     recalibrate(net.graph, net.params, statistics);
     return net;
   };
+  const prepare = (bits: readonly Precision[]): QuantizedNetwork => renewed(quantization.create(bits));
   const tuning = { ...options.shortTune, data, batchSize: recipe.batchSize, augmentation: recipe.augmentation, seed: recipe.seed };
-  const tuneShortly = (net: QuantizedNetwork): void => {
+  /** As it is judged: after a few batches of training, with statistics of its own. */
+  const tunedShortly = (bits: readonly Precision[]): QuantizedNetwork => {
+    const net = quantization.create(bits);
     shortTune(net, tuning);
-    if (tuning.steps > 0) recalibrate(net.graph, net.params, statistics);
+    return renewed(net);
   };
-  const score = (bits: readonly Precision[]): number => {
-    using net = prepare(bits);
-    tuneShortly(net);
+  const judge = (decisions: readonly number[]): number => {
+    using net = tunedShortly(fromDecisions(decisions));
     return accuracyOn(net.graph, net.params, data, "validation");
-  };
-  const journal = folder.journal<{ bits: readonly number[]; accuracy: number }>("episodes", options.resume === true);
-  const known = new Map(journal.entries.map(({ bits, accuracy }) => [policyKey(bits), accuracy]));
-  const judged = (decisions: readonly number[]): number => {
-    const before = known.get(policyKey(decisions));
-    if (before !== undefined) return before;
-    const accuracy = score(fromDecisions(decisions));
-    known.set(policyKey(decisions), accuracy);
-    journal.append({ bits: decisions, accuracy });
-    return accuracy;
-  };
-  /** Bits by how much each layer minds few; null when interrupted. */
-  const greedyPolicy = async (): Promise<Precision[] | null> => {
-    const losses = folder.journal<{ bits: readonly number[]; loss: number }>("sensitivities", options.resume === true);
-    const before = new Map(losses.entries.map(({ bits, loss }) => [policyKey(bits), loss]));
-    const few = someOf(data.validation, SENSITIVITY_IMAGES, createRng(recipe.seed).fork("sensitivities"));
-    const lossOf = (bits: readonly Precision[]): number => {
-      const key = toDecisions(bits);
-      const kept = before.get(policyKey(key));
-      if (kept !== undefined) return kept;
-      using net = prepare(bits);
-      const { loss } = evaluate(net.graph, net.params, few, { normalisation: data.normalisation });
-      losses.append({ bits: key, loss });
-      return loss;
-    };
-    const progress = createProgress("sensitivities", layers.length, clock, onProgress);
-    const ends = [signal, options.searchUntil].filter((one) => one !== undefined);
-    const sensitivity = await measureSensitivities({
-      ...limits,
-      lossOf,
-      onProgress: (done) => progress(done),
-      signal: AbortSignal.any(ends),
-    });
-    return sensitivity && greedyBits(limits, sensitivity);
   };
   const uniform = uniformPrecisions(limits.choices).map((one) => ({ ...one, costs: costsOf(uniformBits(limits.pins, one)) }));
   for (const { weightBits, activationBits, costs } of uniform)
     onNote(
       `  ${nameBits({ weightBits, activationBits })} everywhere: ${costs.map((value, i) => nameCost(limits.limits[i]!.kind, value)).join(", ")}`,
     );
-  const report = createProgress("searching", options.episodes, clock, onProgress);
-  let best: Evaluated | null = null;
-  const onEpisode = async (event: EpisodeReport) => {
-    folder.log({ type: "episode", ...event, costs: costsOf(fromDecisions(event.decisions)) });
-    if (event.isBest) best = event;
-    if (event.isBest && event.isNew) {
-      writePolicy(folder, layers, fromDecisions(event.decisions), limits, scheme, {
-        searchAccuracy: event.accuracy,
-        episode: event.episode,
-      });
-    }
-    report(event.episode + 1, `best ${formatPercent(best!.accuracy)}, last ${formatPercent(event.accuracy)}`);
-    await turnOfOthers();
-  };
+  const episodes = openEpisodes({
+    ...options,
+    folder,
+    judge,
+    costsOf: (decisions) => costsOf(fromDecisions(decisions)),
+    onBest: ({ decisions, accuracy, episode }) =>
+      writePolicy(folder, layers, fromDecisions(decisions), limits, scheme, { searchAccuracy: accuracy, episode }),
+  });
   const environment = createPrecisionEnvironment({ layers, ...limits });
+  const context: QuantizationContext = { layers, limits, folder, episodes, prepare };
   const alike = uniformCandidates(limits);
-  const greedy = options.baselines ? await greedyPolicy() : null;
+  const greedy = options.baselines ? await greedyPolicy(options, context) : null;
   const found = await searchPolicy({
     environment,
     starts: [...alike, ...(greedy ? [greedy] : [])].map(environment.actionsOf),
@@ -237,65 +192,29 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     episodes: options.episodes,
     seed: recipe.seed,
     agent: { warmup: options.warmup, capacity: 256 * layers.length, noiseDecay: noiseDecay(options) },
-    known,
-    evaluate: judged,
-    onEpisode,
+    known: episodes.known,
+    evaluate: episodes.accuracyOf,
+    onEpisode: episodes.onEpisode,
     ...(signal ? { signal } : {}),
     ...(options.searchUntil ? { until: options.searchUntil } : {}),
   });
   if (!found) throw new AppError("NOT_REACHED", "quantize: at least one episode must be completed, got none before the interruption");
 
-  const latency = limits.limits.find(({ kind, obtained }) => kind === "latency" && obtained === "measured");
-  const size = limits.limits.find(({ kind }) => kind === "size");
-  const fileOf = (bits: readonly Precision[]): Uint8Array => {
-    using net = prepare(bits);
-    return quantizedFile(options, net, policyOf(layers, bits));
-  };
-  /** The policy with fewer bits where the file would be larger than its limit: sizes are sums over layers, a file is not quite. */
-  const fittingSize = (bits: readonly Precision[]): readonly Precision[] => {
-    let [fitting, aim] = [bits, size?.limit ?? 0];
-    for (let attempt = 0; size && attempt < ATTEMPTS; attempt++) {
-      const bytes = fileOf(fitting).length;
-      if (bytes <= size.limit) break;
-      aim *= size.limit / bytes;
-      const tighter = limits.limits.map((one) => (one === size ? { ...one, limit: aim } : one));
-      fitting = withinBudget(fitting, { ...limits, ...combined(tighter, bitOpsOf) });
-    }
-    return fitting;
-  };
-  const fastEnough = async (): Promise<readonly number[]> => {
-    if (!latency) return found.decisions;
-    return confirmMeasured({
-      candidates: [...known].sort(([, a], [, b]) => b - a).map(([key]) => key.split(",").map(Number)),
-      estimate: (one) => latency.cost(fromDecisions(one)),
-      measure: async (one) => (await measureModel(fileOf(fromDecisions(one)), { threads: options.threads })).p50Ms,
-      limit: MEASURED_SHARE * latency.limit,
-    });
-  };
-  const decisions =
-    latency || size
-      ? await confirmedOnce(folder, options, found.decisions, async () => toDecisions(fittingSize(fromDecisions(await fastEnough()))))
-      : found.decisions;
-  const policies: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions }];
-  if (options.baselines && !signal?.aborted) {
-    if (alike.length > 0) {
-      const scored = alike.map(toDecisions).map((decisions) => ({ decisions, accuracy: judged(decisions) }));
-      policies.push({ name: "uniform", decisions: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).decisions });
-    } else onNote("uniform: no uniform bits are within the limit");
-    if (greedy) policies.push({ name: "greedy", decisions: toDecisions(greedy) });
-  }
+  const decisions = await confirmedPolicy(options, context, found.decisions);
+  const finalists: Finalist<BitsResult["name"]>[] = [{ name: "haq", decisions }];
+  if (options.baselines && !signal?.aborted) finalists.push(...rivals(options, context, { alike, greedy }));
 
   const bitsResult = ({ decisions, ...outcome }: Outcome<BitsResult["name"]>): BitsResult => {
     const bits = fromDecisions(decisions);
     return { ...outcome, bits, costs: costsOf(bits), bitOps: bitOpsOf(bits) };
   };
   const { outcomes, chosen, isCancelled, ...end } = await contest(options, {
-    finalists: policies,
+    finalists,
     teacher: { graph: model.graph, params },
     folder,
     open: (decisions) => {
-      const net = prepare(fromDecisions(decisions));
-      if (recipe.epochs === 0 || signal?.aborted || options.until?.aborted) tuneShortly(net);
+      const isTrained = recipe.epochs > 0 && !signal?.aborted && !options.until?.aborted;
+      const net = (isTrained ? prepare : tunedShortly)(fromDecisions(decisions));
       return { ...net, projections: net.quantizers };
     },
     deploy: async ({ name, decisions }, net) => {
@@ -304,7 +223,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       await writeLayerCosts(folder, isMeasured(device) ? null : device, { graph: model.graph }, after, layerCostKind(options.budgets));
       writePolicy(folder, layers, bits, limits, scheme, {
         policy: name,
-        searchAccuracy: known.get(policyKey(decisions)),
+        searchAccuracy: episodes.known.get(policyKey(decisions)),
       });
       return deployQuantized(options, net, limits, policyOf(layers, bits), bits, folder);
     },

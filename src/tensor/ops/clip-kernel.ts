@@ -27,7 +27,7 @@ export function clipInto(layout: Layout, x: Block, bounds: ClipBounds): void {
   runtime().execute(kernels(layout, bounds).forward, [ARG.src, layout, x], [ARG.dst, layout, x]);
 }
 
-/** dx ← dx where the clipped value y lies strictly between the bounds, 0 elsewhere. */
-export function clipBackwardInto(layout: Layout, y: Block, dx: Block, bounds: ClipBounds): void {
-  runtime().execute(kernels(layout, bounds).backward, [ARG.dst, layout, y], [ARG.diffDst, layout, dx], [ARG.diffSrc, layout, dx]);
+/** dx ← dy where the clipped value y lies strictly between the bounds, 0 elsewhere. `dy` may be `dx`. */
+export function clipBackwardInto(layout: Layout, y: Block, dy: Block, dx: Block, bounds: ClipBounds): void {
+  runtime().execute(kernels(layout, bounds).backward, [ARG.dst, layout, y], [ARG.diffDst, layout, dy], [ARG.diffSrc, layout, dx]);
 }

@@ -1,6 +1,6 @@
 /** @file Compiled convolutions: which kernels and memory layouts run one geometry forward and backward. */
 import { assertShape } from "../../errors.ts";
-import { type Handle, PROP, QUERY, type WindowGeometry } from "../../onednn/api.ts";
+import { clipTo, type Handle, PROP, QUERY, type WindowGeometry } from "../../onednn/api.ts";
 import { type Layout, type Primitive, runtime } from "../../onednn/runtime.ts";
 import { activationLayout, describe, plainLayout } from "../tensor.ts";
 import type { ClipBounds } from "./clip-kernel.ts";
@@ -108,8 +108,8 @@ export interface ConvolutionKind {
 function writing(write: ConvolutionKind["write"]): { name: string; attributes: () => Handle } {
   const { api } = runtime();
   if (!write) return { name: "", attributes: () => 0 };
-  if (write === "sum") return { name: "sum", attributes: () => api.sumAttributes() };
-  return { name: `clip ${write.min} ${write.max}`, attributes: () => api.clipAttributes(write.min, write.max) };
+  if (write === "sum") return { name: "sum", attributes: () => api.attributes([{ kind: "sum" }]) };
+  return { name: `clip ${write.min} ${write.max}`, attributes: () => api.attributes([clipTo(write.min, write.max)]) };
 }
 
 /** The plan for a geometry, made once per process. */

@@ -141,14 +141,14 @@ function dataGradient(
       [ARG.weights, whole.weights, weights.block],
       [ARG.diffSrc, kernel.src, into],
     );
-    if (isChunked) clipBackwardInto(kernel.src, slice(src, first, kernel.src), into, clipInput);
+    if (isChunked) clipBackwardInto(kernel.src, slice(src, first, kernel.src), into, into, clipInput);
   });
   if (weights.block !== weight.block) free(weights);
   if (ddst !== dy) free(ddst);
   if (!clipInput || isChunked) return dx;
   const aligned = toLayout(dx, src.layout);
   if (aligned !== dx) free(dx);
-  clipBackwardInto(src.layout, src.block, aligned.block, clipInput);
+  clipBackwardInto(src.layout, src.block, aligned.block, aligned.block, clipInput);
   return aligned;
 }
 

@@ -1,9 +1,9 @@
 /** @file Fake quantisation of activations with a clipping range that is learnt. */
 import { assertShape } from "../../errors.ts";
-import { ARG } from "../../onednn/api.ts";
+import { ARG, clipTo, type PostOp, postOpArg } from "../../onednn/api.ts";
 import type { Block } from "../../onednn/memory.ts";
 import { type Layout, runtime } from "../../onednn/runtime.ts";
-import { copy } from "../layout.ts";
+import { toLayout } from "../layout.ts";
 import type { Tape } from "../tape.ts";
 import { describe, empty, free, plainLayout, type Tensor, valuesInMemory, valuesOf } from "../tensor.ts";
 import { type ClipBounds, clipBackwardInto } from "./clip-kernel.ts";
@@ -26,32 +26,44 @@ const NARROWEST = 1e-4;
 /** The clipping range c as it is used. */
 export const usedRange = (range: ArrayLike<number>): number => Math.max(NARROWEST, range[0]!);
 
-/** into = a · factor, clipped to `bounds`. */
-function scaleInto(layout: Layout, a: Block, factor: Tensor, into: Block, bounds: ClipBounds | null): void {
+const ROUND: PostOp = { kind: "eltwise", algorithm: "round", alpha: 0, beta: 0 };
+
+/** What `scaleInto` does besides multiplying, in this order. */
+interface Scaling {
+  readonly bounds?: ClipBounds;
+  readonly isRounded?: boolean;
+  /** A second factor at the end. */
+  readonly rescale?: Tensor;
+}
+
+/** into = a · factor, clipped, rounded to even and multiplied once more as asked: one pass over memory. */
+function scaleInto(layout: Layout, a: Block, factor: Tensor, into: Block, { bounds, isRounded = false, rescale }: Scaling): void {
   const engine = runtime();
   const { rows, one } = asRows(layout);
-  const name = bounds ? `${bounds.min} ${bounds.max}` : "";
-  const primitive = engine.cached(`scale|${rows.id}|${name}`, () => {
-    const attributes = bounds ? engine.api.clipAttributes(bounds.min, bounds.max) : 0;
-    return engine.compile(engine.api.binary("mul", rows.desc, one.desc, rows.desc, attributes), "a scaling");
-  });
-  engine.execute(primitive, [ARG.src, rows, a], [ARG.src1, one, factor.block], [ARG.dst, rows, into]);
+  const postOps: PostOp[] = [
+    ...(bounds ? [clipTo(bounds.min, bounds.max)] : []),
+    ...(isRounded ? [ROUND] : []),
+    ...(rescale ? [{ kind: "binary", algorithm: "mul", b: one.desc } as const] : []),
+  ];
+  const name = `${bounds ? `${bounds.min} ${bounds.max}` : ""}|${isRounded}|${rescale !== undefined}`;
+  const primitive = engine.cached(`scale|${rows.id}|${name}`, () =>
+    engine.compile(engine.api.binary("mul", rows.desc, one.desc, rows.desc, engine.api.attributes(postOps)), "a scaling"),
+  );
+  const second = rescale ? [[postOpArg(postOps.length - 1), one, rescale.block] as const] : [];
+  engine.execute(primitive, [ARG.src, rows, a], [ARG.src1, one, factor.block], [ARG.dst, rows, into], ...second);
 }
 
-function roundInto(layout: Layout, x: Block, into: Block): void {
+/** into = (a − b) · factor. */
+function differenceInto(layout: Layout, a: Block, b: Block, factor: Block, into: Block): void {
   const engine = runtime();
-  const primitive = engine.cached(`round|${layout.id}`, () =>
-    engine.compile(engine.api.eltwiseForward("round", layout.desc, 0, 0), "rounding"),
+  const { desc } = layout;
+  const primitive = engine.cached(`difference|${layout.id}`, () =>
+    engine.compile(
+      engine.api.binary("sub", desc, desc, desc, engine.api.attributes([{ kind: "binary", algorithm: "mul", b: desc }])),
+      "sub",
+    ),
   );
-  engine.execute(primitive, [ARG.src, layout, x], [ARG.dst, layout, into]);
-}
-
-function combineInto(algorithm: "mul" | "sub", layout: Layout, a: Block, b: Block, into: Block): void {
-  const engine = runtime();
-  const primitive = engine.cached(`combine|${algorithm}|${layout.id}`, () =>
-    engine.compile(engine.api.binary(algorithm, layout.desc, layout.desc, layout.desc), algorithm),
-  );
-  engine.execute(primitive, [ARG.src, layout, a], [ARG.src1, layout, b], [ARG.dst, layout, into]);
+  engine.execute(primitive, [ARG.src, layout, a], [ARG.src1, layout, b], [postOpArg(0), layout, factor], [ARG.dst, layout, into]);
 }
 
 /**
@@ -103,9 +115,12 @@ export function quantize(tape: Tape | null, x: Tensor, range: Tensor, attrs: Qua
   const y = empty(layout, { shape: x.shape, requiresGrad });
   /** x / s, clipped but not rounded: tells where the gradient passes. */
   const clipped = requiresGrad ? empty(layout, { shape: x.shape }) : y;
-  scaleInto(layout, x.block, inverse, clipped.block, bounds);
-  roundInto(layout, clipped.block, y.block);
-  scaleInto(layout, y.block, scale, y.block, null);
+  if (requiresGrad) {
+    const one = scalar(x, 1);
+    scaleInto(layout, x.block, inverse, clipped.block, { bounds });
+    scaleInto(layout, clipped.block, one, y.block, { isRounded: true, rescale: scale });
+    free(one);
+  } else scaleInto(layout, x.block, inverse, y.block, { bounds, isRounded: true, rescale: scale });
   free(inverse);
   free(scale);
   if (!tape || !requiresGrad) return y;
@@ -113,21 +128,24 @@ export function quantize(tape: Tape | null, x: Tensor, range: Tensor, attrs: Qua
     inputs: [x, range],
     output: y,
     saved: [clipped],
-    backward: (dy) => {
+    backward: (given) => {
+      const dy = toLayout(given, layout);
       const dx = empty(layout, { shape: x.shape });
-      copy(dy, dx);
-      clipBackwardInto(layout, clipped.block, dx.block, bounds);
-      if (!range.requiresGrad) return [dx, null];
-      const one = scalar(x, 1);
-      const stopped = empty(layout, { shape: x.shape });
-      combineInto("sub", layout, dy.block, dx.block, stopped.block);
-      // ±1 where x was clipped, 0 at the lower bound of unsigned values
-      scaleInto(layout, clipped.block, one, clipped.block, { min: attrs.isSigned ? -1 : 0, max: 1 });
-      combineInto("mul", layout, stopped.block, clipped.block, stopped.block);
-      free(one);
-      const drange = empty(plainLayout([1]));
-      valuesOf(drange)[0] = total(stopped);
-      free(stopped);
+      clipBackwardInto(layout, clipped.block, dy.block, dx.block, bounds);
+      const drange = range.requiresGrad ? empty(plainLayout([1])) : null;
+      if (drange) {
+        // where x was clipped its code is the bound: 0 where unsigned values end below
+        if (attrs.isSigned) {
+          const one = scalar(x, 1);
+          scaleInto(layout, clipped.block, one, clipped.block, { bounds: { min: -1, max: 1 } });
+          free(one);
+        }
+        const stopped = empty(layout, { shape: x.shape });
+        differenceInto(layout, dy.block, dx.block, clipped.block, stopped.block);
+        valuesOf(drange)[0] = total(stopped) / (attrs.isSigned ? 1 : bounds.max);
+        free(stopped);
+      }
+      if (dy !== given) free(dy);
       return [dx, drange];
     },
   });
