@@ -3,9 +3,9 @@
  *
  *   node scripts/evidence/supernet.ts SUPERNET_DIR [--random 20] [--epochs N, by default as many as the supernet had] [--seed 0]
  *
- * Prints a line for each as it is done, at the end a table; sub-nets that were trained before are not trained again.
+ * Prints a row for each as it is done. Both get statistics over the same images; sub-nets that were trained before are not trained again.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { calibrationBatches } from "../../src/data/calibration.ts";
@@ -16,10 +16,12 @@ import { subnetAccuracy } from "../../src/joint/extract.ts";
 import { sampleSubnet } from "../../src/joint/stages.ts";
 import { loadSupernet } from "../../src/joint/train-supernet.ts";
 import { createParameters } from "../../src/nn/parameters.ts";
+import { recalibrate } from "../../src/nn/recalibrate.ts";
 import { readJointDescription, SUPERNET } from "../../src/run/joint-folder.ts";
 import { openStore } from "../../src/run/store.ts";
 import { largestSubnet, smallestSubnet, summariseSubnet } from "../../src/space/subnet.ts";
 import { subnetGraph } from "../../src/space/subnet-graph.ts";
+import { readCheckpoint } from "../../src/train/checkpoint.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { defaultRecipe, trainByRecipe } from "../../src/train/recipe.ts";
 import { createRng } from "../../src/util/rng.ts";
@@ -64,7 +66,12 @@ async function trainedAlone(choices: string, graph: ReturnType<typeof subnetGrap
   const before = known.get(key);
   if (before !== undefined) return before;
   using params = createParameters(paramSpecs(graph), createRng(recipe.seed).fork("weights"));
-  await trainByRecipe({ graph, params, data, recipe });
+  // what a killed script had come to is that of the sub-net whose name it has
+  const checkpointPath = join(dir!, "alone.safetensors");
+  const isBegun = existsSync(checkpointPath) && readCheckpoint(checkpointPath).metadata.key === key;
+  await trainByRecipe({ graph, params, data, recipe, checkpointPath, checkpointFacts: { key }, ...(isBegun ? { resume: true } : {}) });
+  rmSync(checkpointPath);
+  recalibrate(graph, params, images);
   const { accuracy } = evaluate(graph, params, data.test, { normalisation });
   store.addTrial(TASK, { key, alone: accuracy });
   return accuracy;
@@ -82,6 +89,7 @@ for (const [title, subnet] of subnets) {
   const choices = summariseSubnet(space, subnet).replaceAll("|", "\\|");
   console.log(`| ${title} | ${choices} | ${macs} | ${percent(inSupernet)}% | ${percent(alone)}% | ${percent(inSupernet - alone)} |`);
 }
+const differences = rows.map(({ shared: fromSupernet, alone }) => fromSupernet - alone);
 console.log(
-  `\nmean difference ${percent(mean(rows.map((row) => row.shared - row.alone)))} points over ${rows.length} sub-nets, trained alone for ${epochs} epochs, the supernet for ${ofSupernet}`,
+  `\nmean difference ${percent(mean(differences))} points (${percent(Math.min(...differences))} to ${percent(Math.max(...differences))}) over ${rows.length} sub-nets, trained alone for ${epochs} epochs, the supernet for ${ofSupernet}`,
 );

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { JointSearchRunOptions } from "../run/joint-search-run.ts";
+import type { JointSearchRunOptions } from "../run/joint-search-options.ts";
 import type { Recipe } from "../train/recipe.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, loadOptions, number, withRun } from "./options.ts";

@@ -35,8 +35,8 @@ export function registerJointTrain(joint: Command, context: CommandContext): voi
     .option("--space <file>", "elastic space as JSON (default: MobileNet blocks for the images' size)")
     .option("--samples <n>", "float sub-nets that the predictor learns from", number({ min: 20, integer: true }), 400)
     .option("--quantized-samples <n>", "sub-nets at bits that it learns from", number({ min: 20, integer: true }), 300)
-    .option("--tune-steps <n>", "batches each of those is trained on first", number({ min: 0, integer: true }), 30)
-    .option("--tune-lr <rate>", "learning rate of that", number({ min: 0 }), 1e-3)
+    .option("--tune-steps <n>", "batches each of those is trained on first", number({ min: 0, integer: true }), 20)
+    .option("--tune-lr <rate>", "learning rate of that", number({ min: 0 }), 2e-3)
     .option("--no-flip", "augmentation: do not mirror images")
     .option("--resume", "go on with the run in --out, also with more samples")
     .addHelpText(
@@ -96,7 +96,7 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
   showTraining(result, flags.out);
 }
 
-function showTraining({ largest, smallest, float, quantized, transfer }: JointTrainResult, out: string): void {
+function showTraining({ largest, smallest, float, quantized, byRule, transfer }: JointTrainResult, out: string): void {
   const row = (name: string, { learnt, heldOut, pairwiseAccuracy, kendallTau }: Ranking) => [
     name,
     `${learnt}`,
@@ -107,8 +107,13 @@ function showTraining({ largest, smallest, float, quantized, transfer }: JointTr
   print(`supernet  test accuracy ${formatPercent(largest!)} of the largest, ${formatPercent(smallest!)} of the smallest sub-net\n`);
   print(
     table(
-      ["predictor", "learnt from", "asked about", "pairs in order", "Kendall's tau"],
-      [row("float", float!), row("with bits", quantized!)],
+      ["predictor", "learnt from", "held out", "pairs in order", "Kendall's tau"],
+      [
+        row("float", float!),
+        row("with bits", quantized!),
+        ["BitOps alone", "-", `${quantized!.heldOut}`, formatPercent(byRule!.bitops), "-"],
+        ["float, on the others' samples", "-", `${quantized!.heldOut}`, formatPercent(byRule!.float), "-"],
+      ],
     ),
   );
   print("");

@@ -1,16 +1,22 @@
 /** @file Which genomes a predictor learns from: spread over what they cost, so that the cheap corner is not left out. */
 import type { ElasticSpace } from "../space/elastic.ts";
-import { createGenetics, type Genome } from "../space/genome.ts";
+import { createGenetics, type Genetics, type Genome } from "../space/genome.ts";
 import type { Rng } from "../util/rng.ts";
 import type { GenomeCost } from "./costs.ts";
 
 const BINS = 10;
 const DRAWS_PER_SAMPLE = 10;
 
-/** Some genes drawn evenly, now few, now many, the others near one point between all options smallest and all largest. */
-function tilted(options: Uint8Array, rng: Rng): Genome {
-  const [tilt, even] = [rng.uniform(), rng.uniform()];
-  return options.map((count) => (rng.uniform() < even ? rng.int(count) : Math.floor(tilt * count)));
+/**
+ * Some genes drawn evenly, now few, now many, the others near one point between all options smallest and all largest: one point for the
+ * architecture and one for the bits, as large networks with few bits are what is compared with small ones of many.
+ */
+function tilted({ options, isBits }: Genetics, rng: Rng): Genome {
+  const [architecture, bits, even] = [rng.uniform(), rng.uniform(), rng.uniform()];
+  return options.map((count, i) => {
+    const tilt = isBits(i) ? bits : architecture;
+    return rng.uniform() < even ? rng.int(count) : Math.floor(tilt * count);
+  });
 }
 
 /** `count` different genomes from bins of equal width in the logarithm of their cost, as evenly as the draws allow. */
@@ -18,7 +24,7 @@ export function drawGenomes(space: ElasticSpace, cost: GenomeCost, count: number
   const genetics = createGenetics(space);
   const drawn = new Map<string, Genome>();
   for (let i = 0; i < DRAWS_PER_SAMPLE * count; i++) {
-    const genome = tilted(genetics.options, rng);
+    const genome = tilted(genetics, rng);
     drawn.set(genetics.key(genome), genome);
   }
   const priced = [...drawn.values()].map((genome) => ({ genome, price: Math.log(cost(genome)) }));
@@ -35,17 +41,15 @@ export function drawGenomes(space: ElasticSpace, cost: GenomeCost, count: number
 
 /** Bits of `from` on the architecture of `genome`. */
 function withBitsOf(space: ElasticSpace, genome: Genome, from: Genome): Genome {
-  const { blockStart } = createGenetics(space);
-  const result = genome.slice();
-  for (let at = blockStart(0); at < genome.length; at += 6) result.set(from.subarray(at + 2, at + 6), at + 2);
-  return result;
+  const { isBits } = createGenetics(space);
+  return genome.map((option, i) => (isBits(i) ? from[i]! : option));
 }
 
-const POLICIES_PER_ARCHITECTURE = 10;
+const POLICIES_PER_ARCHITECTURE = 5;
 
 /**
- * Genomes for the quantisation-aware predictor: half of them drawn whole, the other half a few architectures with ten policies each, by
- * which the effect of bits alone is seen. Source: APQ's article.
+ * Genomes for the quantisation-aware predictor: half of them drawn whole, the other half a few architectures with five policies each, by
+ * which the effect of bits alone is seen. Source: APQ's article, with ten policies each of more architectures.
  */
 export function drawQuantizedGenomes(space: ElasticSpace, cost: GenomeCost, count: number, rng: Rng): Genome[] {
   const whole = drawGenomes(space, cost, Math.ceil(count / 2), rng.fork("pairs"));

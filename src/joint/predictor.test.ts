@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createGenetics, type Genome } from "../space/genome.ts";
-import { elasticBlocks } from "../space/subnet.ts";
+import { elasticBlocks, summariseSubnet } from "../space/subnet.ts";
 import { createRng } from "../util/rng.ts";
 import { mean } from "../util/statistics.ts";
 import { tinySpace as space } from "./fixtures.ts";
 import { type AccuracySample, openPredictor, type PredictorState, trainPredictor } from "./predictor.ts";
 import { kendallTau, pairwiseAccuracy } from "./ranking.ts";
-import { splitByArchitecture } from "./split-samples.ts";
+import { foldsByArchitecture, splitByArchitecture } from "./split-samples.ts";
 
 const genetics = createGenetics(space);
 
@@ -38,6 +38,8 @@ function heldOut(state: PredictorState, countsBits: boolean): number {
   );
 }
 
+const keyOf = ({ genome }: AccuracySample) => summariseSubnet(space, genetics.decode(genome).subnet);
+
 test("samples are set aside with all others of their architecture", () => {
   const rng = createRng(3);
   const whole = draw(10, 4, true);
@@ -45,7 +47,6 @@ test("samples are set aside with all others of their architecture", () => {
     const { genome } = whole[0]!;
     return { genome: genetics.mutate(genome, 0, rng), accuracy: 0.5 };
   });
-  const keyOf = ({ genome }: AccuracySample) => JSON.stringify(genetics.decode(genome).subnet);
   for (const samples of [
     [...siblings, ...whole],
     [...whole.toReversed(), ...siblings],
@@ -58,6 +59,22 @@ test("samples are set aside with all others of their architecture", () => {
     expect(aside.filter((sample) => kept.has(keyOf(sample)))).toEqual([]);
   }
   expect(splitByArchitecture(space, siblings, 0.2, createRng(5))).toEqual({ aside: [], rest: siblings, architecturesAside: 0 });
+});
+
+test("every sample is held out once, with all others of its architecture, in parts of about equal size", () => {
+  const singles = draw(40, 6, true);
+  const family = draw(1, 9, true).flatMap((one) => Array.from({ length: 10 }, () => ({ ...one })));
+  const samples = [...singles, ...family];
+  const folds = foldsByArchitecture(space, samples, 5, createRng(2));
+  expect(folds.flatMap(({ aside }) => aside).length).toBe(samples.length);
+  expect(new Set(folds.flatMap(({ aside }) => aside))).toEqual(new Set(samples));
+  for (const { aside, rest } of folds) {
+    expect(aside.length).toBe(10);
+    expect(aside.length + rest.length).toBe(samples.length);
+    const kept = new Set(rest.map(keyOf));
+    expect(aside.filter((sample) => kept.has(keyOf(sample)))).toEqual([]);
+  }
+  expect(foldsByArchitecture(space, family, 5, createRng(2))).toEqual([]);
 });
 
 test("an architecture of many samples is set aside no sooner than one of a single", () => {

@@ -42,7 +42,7 @@ export interface PredictorTraining {
   /** Start from what a predictor of the architecture alone has learnt. */
   readonly from?: PredictorState;
   readonly seed: number;
-  /** Most epochs (default 200); training ends earlier when held-out samples are no longer predicted better. */
+  /** Most epochs (default 200, or what comes to 1,000 steps); training ends earlier when held-out samples are no longer predicted better. */
   readonly epochs?: number;
   /** Ends the training after the epoch that is on. */
   readonly signal?: AbortSignal;
@@ -51,8 +51,11 @@ export interface PredictorTraining {
 const LR = 1e-3;
 const BATCH = 32;
 const HELD_OUT = 0.15;
-/** Epochs without progress on held-out samples before training ends. */
-const PATIENCE = 40;
+const EPOCHS = 200;
+/** Few samples are gone through more often. */
+const LEAST_STEPS = 1000;
+/** Share of the epochs without progress on held-out samples after which training ends. */
+const PATIENCE = 0.2;
 
 function encodedBatch(encoding: Encoding, genomes: readonly Genome[], seesBits: boolean): EncodedBatch {
   const { size, architectureSize } = encoding;
@@ -106,7 +109,7 @@ const squaredError = (
  * published code has no recipe.
  */
 export async function trainPredictor(training: PredictorTraining): Promise<PredictorState> {
-  const { space, samples, seesBits, from, seed, epochs = 200, signal } = training;
+  const { space, samples, seesBits, from, seed, signal } = training;
   const encoding = createEncoding(space);
   const rng = createRng(seed);
   using params = createPredictorParameters(encoding, seesBits, rng.fork("weights"));
@@ -124,6 +127,7 @@ export async function trainPredictor(training: PredictorTraining): Promise<Predi
   const scale = { seesBits, mean: average, deviation };
   const { aside, rest: train } = splitByArchitecture(space, samples, HELD_OUT, rng.fork("split"));
   const heldOut = aside.length > 0 ? aside : train;
+  const { epochs = Math.max(EPOCHS, Math.ceil(LEAST_STEPS / Math.ceil(train.length / BATCH))) } = training;
   const optimizer = createAdam(params, {});
   const errorOfHeldOut = () =>
     squaredError(
@@ -137,7 +141,7 @@ export async function trainPredictor(training: PredictorTraining): Promise<Predi
       scale,
     );
   let best = { error: errorOfHeldOut(), epoch: -1, weights: exportWeights(params) };
-  for (let epoch = 0; epoch < epochs && epoch - best.epoch <= PATIENCE; epoch++) {
+  for (let epoch = 0; epoch < epochs && epoch - best.epoch <= PATIENCE * epochs; epoch++) {
     const order = rng.fork(`epoch ${epoch}`).shuffle([...train]);
     for (let i = 0; i < order.length; i += BATCH) {
       step(params, encoding, order.slice(i, i + BATCH), scale);

@@ -22,19 +22,14 @@ export interface JointSearchOptions {
   readonly onGeneration?: (generation: number, best: Scored<Genome>) => void;
 }
 
-/** Genes of a block that are bits: all but kernel and middle channels. */
-const FIRST_BIT_GENE = 2;
 const MUTATION = 0.1;
 const DEFAULTS = { population: 100, generations: 500 } as const;
 
 function problemOf({ space, predictor, limits, fixedBits, onScored, ...rest }: JointSearchOptions): EvolveOptions<Genome> {
   const genetics = createGenetics(space);
-  const { options, blockStart } = genetics;
-  const withFixedBits = (genome: Genome): Genome => {
-    if (fixedBits === undefined) return genome;
-    for (let at = blockStart(0); at < genome.length; at += 6) genome.fill(fixedBits, at + FIRST_BIT_GENE, at + 6);
-    return genome;
-  };
+  const { options, blockStart, isBits } = genetics;
+  const withFixedBits = (genome: Genome): Genome =>
+    fixedBits === undefined ? genome : genome.map((option, i) => (isBits(i) ? fixedBits : option));
   const cheap = limits.map(({ cost }) => cheapestGenome(space, cost));
   /** Random genomes rarely meet a tight limit: blocks of one that costs least take the place of some of theirs, now few, now many. */
   const sample = (rng: Rng): Genome => {

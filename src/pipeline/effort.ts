@@ -49,7 +49,7 @@ export const defaultJoint = (images: Images, withBits: boolean): JointEffort => 
   epochs: epochsOf(40, 4000, images),
   floatSamples: 400,
   quantizedSamples: withBits ? 300 : 0,
-  tuneSteps: 30,
+  tuneSteps: SHORT_TUNE.steps,
   sampleImages: images.validation,
 });
 export const defaultArchitecture = (images: Images): ArchitectureEffort => ({

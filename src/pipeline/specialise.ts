@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import { isAccelerator } from "../hardware/kinds.ts";
 import { floatSpace } from "../joint/costs.ts";
 import { cheapestGenome, dearest, type JointDevice, jointLimits } from "../joint/limits.ts";
+import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import type { JointDescription } from "../run/joint-folder.ts";
 import { requireEachReachable } from "../run/joint-limits.ts";
 import { runJointSearch } from "../run/joint-search-run.ts";
@@ -150,7 +151,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
       ...common,
       ...(timeUp ? { timeUp } : {}),
       ...(epochsOf ? { epochsOf } : {}),
-      transferCurve: false,
+      isThorough: false,
       ...options,
       data,
       dir,
@@ -160,7 +161,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
       batchSize: recipe.batchSize,
       weightDecay: 4e-5,
       augmentation: recipe.augmentation,
-      tuneLr: lrFor(recipe.batchSize, 1e-3),
+      tuneLr: lrFor(recipe.batchSize, SHORT_TUNE.lr),
       seed: recipe.seed,
     });
   });

@@ -51,6 +51,8 @@ export interface CompressionOptions extends FineTuneOptions {
   readonly dir: string;
   readonly config: unknown;
   readonly threads: number;
+  /** Whose outputs are learnt in fine-tuning (default: the model's own). */
+  readonly teacher?: FineTuning["teacher"];
   /** Called when there is something to save. */
   readonly onStart?: () => void;
 }

@@ -9,8 +9,11 @@ import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { systemClock } from "../util/clock.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Card } from "./card.ts";
+import { CALIBRATION_BATCHES, calibrationImages } from "./compression-steps.ts";
 import { readJointDescription } from "./joint-folder.ts";
-import { type JointMethod, type JointSearchRunOptions, runJointSearch } from "./joint-search-run.ts";
+import type { JointMethod, JointSearchRunOptions } from "./joint-search-options.ts";
+import { runJointSearch } from "./joint-search-run.ts";
+import { openJointTeacher } from "./joint-teacher.ts";
 import { formatCost } from "./limit-kinds.ts";
 import { openModel } from "./model-file.ts";
 import { runPrune } from "./prune-run.ts";
@@ -71,11 +74,12 @@ function inFolder(dir: string, { resume, overwrite = false }: JointCompareOption
   return { dir, resume: isBegun };
 }
 
-/** Architecture, then channels, then bits; together they are trained as long as any other route. */
+/** Architecture, then channels, then bits; together they are trained as long as any other route, by the same teacher. */
 async function sequential(options: JointCompareOptions, limit: number): Promise<Card> {
   const { dir, device, budget, data, recipe, episodes, onNote = () => {} } = options;
   const { kind } = budget;
-  const { bits } = readJointDescription(options.supernetDir).space;
+  const { space } = readJointDescription(options.supernetDir);
+  const { bits } = space;
   const absolute = (value: number) => ({ kind, quantity: { kind: "absolute", value } as const });
   const path = (stage: string) => join(dir, "sequential", stage);
   const folder = (stage: string) => inFolder(path(stage), options);
@@ -89,7 +93,11 @@ async function sequential(options: JointCompareOptions, limit: number): Promise<
     method: "architecture",
   });
   if (options.signal?.aborted) return first.card;
-  const common = { data, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
+  using teacher = openJointTeacher(space, options.supernetDir, {
+    data,
+    images: calibrationImages(data, recipe.seed, CALIBRATION_BATCHES),
+  });
+  const common = { data, teacher, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
   let model = path("architecture");
   let left = recipe.epochs - third;
   const value = first.card.constraints[0]!.value;

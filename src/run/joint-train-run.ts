@@ -6,8 +6,7 @@ import { type AccuracyTask, floatAccuracy, quantizedAccuracy } from "../joint/ac
 import { counted, sumOfLayers } from "../joint/costs.ts";
 import { drawGenomes, drawQuantizedGenomes } from "../joint/draw-samples.ts";
 import { subnetAccuracy } from "../joint/extract.ts";
-import { type AccuracySample, type PredictorState, trainPredictor } from "../joint/predictor.ts";
-import { pairwiseAccuracy } from "../joint/ranking.ts";
+import { type PredictorState, trainPredictor } from "../joint/predictor.ts";
 import { planStages } from "../joint/stages.ts";
 import { type SupernetTraining, trainSupernet } from "../joint/train-supernet.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
@@ -15,6 +14,7 @@ import { largestSubnet, smallestSubnet } from "../space/subnet.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { createProgress, type OnProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
+import { mean } from "../util/statistics.ts";
 import { formatPercent } from "../util/units.ts";
 import { CALIBRATION_BATCHES, calibrationImages } from "./compression-steps.ts";
 import { openRunFolder } from "./folder.ts";
@@ -27,7 +27,7 @@ import {
   writeJointDescription,
   writePredictor,
 } from "./joint-folder.ts";
-import { describeRanking, learn, orderOf, predictionPairs, predictionsOf, type Ranking } from "./joint-ranking.ts";
+import { describeRanking, learn, orderWithin, type Prediction, predictionsOf, type Ranking } from "./joint-ranking.ts";
 import { measureSamples, type Sampling } from "./joint-samples.ts";
 import { clearFolder, requireSameRun } from "./resume.ts";
 import { requireBatch } from "./train-run.ts";
@@ -58,8 +58,11 @@ export interface JointTrainOptions {
   /** Go on with an interrupted run in `dir`. */
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
-  /** Also what the quantisation-aware predictor would be worth with fewer samples, and without the float one (default true). */
-  readonly transferCurve?: boolean;
+  /**
+   * All samples are held out in turn to tell what the predictors are worth, also with fewer samples and without transfer (default true); else
+   * a fifth of them is, once.
+   */
+  readonly isThorough?: boolean;
   /** From then on no more samples are measured than the predictors need at least. */
   readonly timeUp?: AbortSignal;
   readonly onStart?: () => void;
@@ -77,7 +80,7 @@ export interface JointTrainResult {
   /** Pairs of the same samples in order by what needs no learning of bits: by BitOps alone, and by the float predictor. */
   readonly byRule: { readonly bitops: number; readonly float: number } | null;
   /** Of samples that the predictor has not seen, with bits where they are searched, 0…1. */
-  readonly predictions: readonly { readonly predicted: number; readonly measured: number }[];
+  readonly predictions: readonly Prediction[];
   /** Of the quantisation-aware predictor by how many samples it learnt from, beginning with the float one and without. */
   readonly transfer: readonly { readonly learnt: number; readonly withTransfer: number; readonly without: number }[];
   readonly isCancelled: boolean;
@@ -144,8 +147,10 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   };
   const floatSamples = await measureSamples(floatTask, folder, options);
   if (signal?.aborted) return { ...none, largest, smallest };
+  const { isThorough = true } = options;
   const learning = { space, seed, ...(signal ? { signal } : {}) };
-  const float = await learn(floatSamples, { ...learning, seesBits: false });
+  const parts = isThorough ? undefined : 1;
+  const float = await learn(floatSamples, { ...learning, seesBits: false }, parts);
   if (signal?.aborted) return { ...none, largest, smallest };
   writePredictor(folder.path(FLOAT_PREDICTOR), float.state);
   onNote(`float predictor: ${describeRanking(float.ranking)}`);
@@ -161,7 +166,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
     return results;
   };
   if (options.quantizedSamples === 0) {
-    return finish({ quantized: null, byRule: null, predictions: predictionPairs(space, float), transfer: [] });
+    return finish({ quantized: null, byRule: null, predictions: float.predictions, transfer: [] });
   }
 
   const bitops = sumOfLayers(space, counted.bitops);
@@ -172,35 +177,37 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   };
   const quantizedSamples = rng.fork("order").shuffle(await measureSamples(quantizedTask, folder, options));
   if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking };
-  const quantized = await learn(quantizedSamples, { ...learning, seesBits: true, from: float.state });
+  const quantized = await learn(quantizedSamples, { ...learning, seesBits: true, from: float.state }, parts);
   if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking };
   writePredictor(folder.path(PREDICTOR), quantized.state);
   onNote(`quantisation-aware predictor: ${describeRanking(quantized.ranking)}`);
 
-  const accuracyAfter = async (samples: readonly AccuracySample[], from: PredictorState | null) => {
-    const state = await trainPredictor({ ...learning, samples, seesBits: true, ...(from ? { from } : {}) });
-    return orderOf(space, state, quantized.heldOut).pairwiseAccuracy;
+  const { folds } = quantized;
+  /** With a share of the samples, beginning with the float predictor or from nothing. */
+  const orderAfter = async (share: number, from: PredictorState | null): Promise<number> => {
+    const orders: number[] = [];
+    for (const fold of folds) {
+      const samples = fold.rest.slice(0, Math.max(2, Math.round(share * fold.rest.length)));
+      const state = await trainPredictor({ ...learning, samples, seesBits: true, ...(from ? { from } : {}) });
+      orders.push(orderWithin([fold], (asked) => predictionsOf(space, state, asked)));
+    }
+    return mean(orders);
   };
-  const shares = options.transferCurve === false ? [] : TRANSFER_SHARES;
+  const shares = isThorough ? TRANSFER_SHARES : [];
   const learningCurve = createProgress("training predictors", shares.length, clock, onProgress);
   const transfer: { learnt: number; withTransfer: number; without: number }[] = [];
   for (const share of shares) {
-    const samples = quantized.learnt.slice(0, Math.max(2, Math.round(share * quantized.learnt.length)));
-    const [withTransfer, without] = [await accuracyAfter(samples, float.state), await accuracyAfter(samples, null)];
+    const [withTransfer, without] = [await orderAfter(share, float.state), await orderAfter(share, null)];
     if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking, quantized: quantized.ranking };
-    transfer.push({ learnt: samples.length, withTransfer, without });
+    transfer.push({ learnt: Math.round(share * quantized.ranking.learnt), withTransfer, without });
     learningCurve(transfer.length);
   }
-  const measured = quantized.heldOut.map(({ accuracy }) => accuracy);
   const byRule = {
-    bitops: pairwiseAccuracy(
-      quantized.heldOut.map(({ genome }) => bitops(genome)),
-      measured,
-    ),
-    float: pairwiseAccuracy(predictionsOf(space, float.state, quantized.heldOut), measured),
+    bitops: orderWithin(folds, (samples) => samples.map(({ genome }) => bitops(genome))),
+    float: orderWithin(folds, (samples) => predictionsOf(space, float.state, samples)),
   };
   onNote(
     `by BitOps alone ${formatPercent(byRule.bitops)} of these pairs are in order, by the float predictor ${formatPercent(byRule.float)}`,
   );
-  return finish({ quantized: quantized.ranking, byRule, predictions: predictionPairs(space, quantized), transfer });
+  return finish({ quantized: quantized.ranking, byRule, predictions: quantized.predictions, transfer });
 }

@@ -134,7 +134,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   });
   const { outcomes, ...end } = await contest(options, {
     finalists,
-    teacher: { graph: model.graph, params },
+    teacher: options.teacher ?? { graph: model.graph, params },
     folder,
     open: (kept) => {
       const smaller = pruner.extract(kept);

@@ -210,7 +210,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   };
   const { outcomes, chosen, isCancelled, ...end } = await contest(options, {
     finalists,
-    teacher: { graph: model.graph, params },
+    teacher: options.teacher ?? { graph: model.graph, params },
     folder,
     open: (decisions) => {
       const isTrained = recipe.epochs > 0 && !signal?.aborted && !options.until?.aborted;

@@ -39,6 +39,8 @@ export interface Genetics {
   readonly options: Uint8Array;
   /** Where the genes of block i begin. */
   blockStart(i: number): number;
+  /** Whether gene i is about bits. */
+  isBits(i: number): boolean;
   isActive(genome: Genome, block: number): boolean;
   /** Every option equally likely. */
   sample(rng: Rng): Genome;
@@ -67,6 +69,7 @@ export function createGenetics(space: ElasticSpace): Genetics {
   return {
     options,
     blockStart,
+    isBits: (i) => i >= stages.length && (i - stages.length) % PER_BLOCK >= gene("pointwiseWeight"),
     isActive,
     sample: (rng) => {
       const genome = new Uint8Array(options.length);
