@@ -3,12 +3,11 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { EXIT_CODES } from "../../src/errors.ts";
 import { writeFileAtomic } from "../../src/util/files.ts";
 
 /**
- * Runs `fettle … --json --out DIR/NAME` (`isRun`, gone on with where begun) or without `--out`, and gives what it prints; null where the limit
- * cannot be met and that is accepted: `reasonOf` says why. A result that the same command left in DIR/NAME.json is read instead.
+ * Runs `fettle … --json --out DIR/NAME` (`isRun`, gone on with where begun) or without `--out`, and gives what it prints; null where it
+ * prints nothing, as when a limit cannot be met and that is accepted: `reasonOf` says why. A result that the same command left in DIR/NAME.json is read instead.
  */
 export type RunStep = <T>(
   name: string,
@@ -16,7 +15,9 @@ export type RunStep = <T>(
   options?: { readonly isRun?: boolean; readonly accepted?: readonly number[] },
 ) => T;
 
-const INFEASIBLE = EXIT_CODES.INFEASIBLE;
+/** Ends the script: what it was to do would not be what it was asked. */
+class Stopped extends Error {}
+
 const runFlags = (dir: string) => ["--out", dir, ...(existsSync(join(dir, "config.json")) ? ["--resume"] : [])];
 
 export interface Steps {
@@ -35,7 +36,7 @@ export function stepsIn(dir: string): Steps {
     if (existsSync(path)) {
       const kept = JSON.parse(readFileSync(path, "utf8"));
       if (isDeepStrictEqual(kept.args, args)) return kept.result;
-      throw new Error(
+      throw new Stopped(
         `${path} must be the result of fettle ${args.join(" ")}, got that of fettle ${kept.args?.join(" ")}: give another --out`,
       );
     }
@@ -43,8 +44,8 @@ export function stepsIn(dir: string): Steps {
     const command = ["src/cli/main.ts", ...args, "--json", ...(isRun ? runFlags(folderOf(name)) : [])];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: "utf8", maxBuffer: 2 ** 28 });
     if (status === null || !accepted.includes(status)) throw new Error(`fettle ${args.join(" ")}: exit code ${status}\n${stderr}`);
-    const result = status === INFEASIBLE ? null : JSON.parse(stdout);
-    if (result?.isCancelled) throw new Error(`${name}: interrupted; started again, it goes on`);
+    const result = stdout.trim() === "" ? null : JSON.parse(stdout);
+    if (result?.isCancelled) throw new Stopped(`${name}: interrupted; started again, it goes on`);
     writeFileAtomic(path, JSON.stringify({ args, result, messages: stderr }));
     console.error(`${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
     return result;
@@ -52,17 +53,18 @@ export function stepsIn(dir: string): Steps {
   return { fettle, folderOf, reasonOf };
 }
 
-/** Does what makes rows of a table; what fails is told, and the others are made all the same. */
+/** Makes rows of a table; what fails is told on stderr, and the others are made all the same. */
 export function attempt(what: string, make: () => void): void {
   try {
     make();
   } catch (error) {
+    if (error instanceof Stopped) throw error;
     process.exitCode = 1;
-    console.log(`\n${what} failed: ${(error as Error).message}\n`);
+    console.error(`${what} failed: ${(error as Error).message}`);
   }
 }
 
-export const percent = (ratio: number | undefined): string => (ratio === undefined ? "-" : `${(100 * ratio).toFixed(2)}%`);
+export const percent = (ratio: number | null | undefined): string => (ratio == null ? "-" : `${(100 * ratio).toFixed(2)}%`);
 
 export const row = (...cells: readonly string[]): void => console.log(`| ${cells.join(" | ")} |`);
 

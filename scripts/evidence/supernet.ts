@@ -55,7 +55,7 @@ const subnets = [
   ...Array.from({ length: Number(values.random) }, (_, i) => [`random ${i + 1}`, sampleSubnet(space, "width", rng)] as const),
 ] as const;
 using store = openStore(dir);
-const TASK = "sub-nets trained alone";
+const TASK = "sub-nets trained alone, with statistics of their own";
 const known = new Map(store.trials<{ key: string; alone: number }>(TASK).map(({ key, alone }) => [key, alone]));
 const { epochs: ofSupernet } = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as { epochs: number };
 const epochs = Number(values.epochs ?? ofSupernet);
@@ -70,7 +70,7 @@ async function trainedAlone(choices: string, graph: ReturnType<typeof subnetGrap
   const checkpointPath = join(dir!, "alone.safetensors");
   const isBegun = existsSync(checkpointPath) && readCheckpoint(checkpointPath).metadata.key === key;
   await trainByRecipe({ graph, params, data, recipe, checkpointPath, checkpointFacts: { key }, ...(isBegun ? { resume: true } : {}) });
-  rmSync(checkpointPath);
+  rmSync(checkpointPath, { force: true });
   recalibrate(graph, params, images);
   const { accuracy } = evaluate(graph, params, data.test, { normalisation });
   store.addTrial(TASK, { key, alone: accuracy });

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { JointSearchRunOptions } from "../run/joint-search-options.ts";
+import { type JointSearchRunOptions, JUDGED } from "../run/joint-search-options.ts";
 import type { Recipe } from "../train/recipe.ts";
 import type { CommandContext } from "./main.ts";
 import { type CommonFlags, count, loadOptions, number, withRun } from "./options.ts";
@@ -27,7 +27,7 @@ export function withSpecialise(command: Command, folder: string): Command {
     .option("--data <set>", "its images, if they have moved since it was trained")
     .option("--population <n>", "sub-nets of a generation", number({ min: 4, integer: true }), 100)
     .option("--generations <n>", "generations", count, 500)
-    .option("--judge <n>", "of the best as predicted, judge so many on validation images and take the best", count, 8)
+    .option("--judge <n>", "of the best as predicted, judge so many on validation images and take the best", count, JUDGED)
     .option("--no-distillation", "fine-tune on the labels alone, not on the largest sub-net's outputs");
 }
 

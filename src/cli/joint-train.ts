@@ -97,12 +97,13 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
 }
 
 function showTraining({ largest, smallest, float, quantized, byRule, transfer }: JointTrainResult, out: string): void {
+  const share = (value: number | null) => (value === null ? "-" : formatPercent(value));
   const row = (name: string, { learnt, heldOut, pairwiseAccuracy, kendallTau }: Ranking) => [
     name,
     `${learnt}`,
     `${heldOut}`,
-    formatPercent(pairwiseAccuracy),
-    kendallTau.toFixed(3),
+    share(pairwiseAccuracy),
+    kendallTau?.toFixed(3) ?? "-",
   ];
   print(`supernet  test accuracy ${formatPercent(largest!)} of the largest, ${formatPercent(smallest!)} of the smallest sub-net\n`);
   print(
@@ -111,13 +112,13 @@ function showTraining({ largest, smallest, float, quantized, byRule, transfer }:
       [
         row("float", float!),
         row("with bits", quantized!),
-        ["BitOps alone", "-", `${quantized!.heldOut}`, formatPercent(byRule!.bitops), "-"],
-        ["float, on the others' samples", "-", `${quantized!.heldOut}`, formatPercent(byRule!.float), "-"],
+        ["BitOps alone", "-", `${quantized!.heldOut}`, share(byRule!.bitops), "-"],
+        ["float, of sub-nets with bits", "-", `${quantized!.heldOut}`, share(byRule!.float), "-"],
       ],
     ),
   );
   print("");
-  const rows = transfer.map(({ learnt, withTransfer, without }) => [`${learnt}`, formatPercent(withTransfer), formatPercent(without)]);
+  const rows = transfer.map(({ learnt, withTransfer, without }) => [`${learnt}`, share(withTransfer), share(without)]);
   print(table(["samples with bits", "pairs in order", "without transfer"], rows));
   print(`saved    ${out}: fettle joint search ${out} --device … finds sub-nets`);
 }

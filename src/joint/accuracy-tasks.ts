@@ -9,6 +9,7 @@ import { shortTune } from "../quantize/short-tune.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import { createGenetics, type Genome, type JointChoice } from "../space/genome.ts";
 import { evaluate } from "../train/evaluate.ts";
+import { finished } from "../util/disposal.ts";
 import { createRng } from "../util/rng.ts";
 import { extractCalibrated, subnetAccuracy } from "./extract.ts";
 import { layerBits } from "./precision.ts";
@@ -49,20 +50,17 @@ function quantize({ space, shared, images, seed }: AccuracyTask, choice: JointCh
   return quantization.create(layerBits(space, choice, layers));
 }
 
-function renewed(net: QuantizedNetwork, { images }: AccuracyTask): QuantizedNetwork {
-  recalibrate(net.graph, net.params, images);
-  return net;
-}
-
 /** The sub-net at its bits, before any training; the caller disposes of it. */
-export const quantizedSubnet = (task: AccuracyTask, choice: JointChoice): QuantizedNetwork => renewed(quantize(task, choice), task);
+export const quantizedSubnet = (task: AccuracyTask, choice: JointChoice): QuantizedNetwork =>
+  finished(quantize(task, choice), ({ graph, params }) => recalibrate(graph, params, task.images));
 
 /** The same after a short training. */
 export function tunedSubnet(task: AccuracyTask, choice: JointChoice): QuantizedNetwork {
-  const { data, batchSize, augmentation, seed, tuneSteps, tuneLr } = task;
-  const net = quantize(task, choice);
-  shortTune(net, { data, batchSize, augmentation, seed, steps: tuneSteps, lr: tuneLr });
-  return renewed(net, task);
+  const { data, images, batchSize, augmentation, seed, tuneSteps, tuneLr } = task;
+  return finished(quantize(task, choice), (net) => {
+    shortTune(net, { data, batchSize, augmentation, seed, steps: tuneSteps, lr: tuneLr });
+    recalibrate(net.graph, net.params, images);
+  });
 }
 
 /** Validation accuracy of the sub-net at its bits after a short training, 0…1. */

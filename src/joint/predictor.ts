@@ -42,7 +42,7 @@ export interface PredictorTraining {
   /** Start from what a predictor of the architecture alone has learnt. */
   readonly from?: PredictorState;
   readonly seed: number;
-  /** Most epochs (default 200, or what comes to 1,000 steps); training ends earlier when held-out samples are no longer predicted better. */
+  /** Most epochs (default 200, of few samples as many as come to 1,000 steps); training ends earlier when held-out samples are no longer predicted better. */
   readonly epochs?: number;
   /** Ends the training after the epoch that is on. */
   readonly signal?: AbortSignal;
@@ -52,8 +52,8 @@ const LR = 1e-3;
 const BATCH = 32;
 const HELD_OUT = 0.15;
 const EPOCHS = 200;
-/** Few samples are gone through more often. */
-const LEAST_STEPS = 1000;
+/** Few samples may be gone through more often. */
+const STEPS = 1000;
 /** Share of the epochs without progress on held-out samples after which training ends. */
 const PATIENCE = 0.2;
 
@@ -127,7 +127,7 @@ export async function trainPredictor(training: PredictorTraining): Promise<Predi
   const scale = { seesBits, mean: average, deviation };
   const { aside, rest: train } = splitByArchitecture(space, samples, HELD_OUT, rng.fork("split"));
   const heldOut = aside.length > 0 ? aside : train;
-  const { epochs = Math.max(EPOCHS, Math.ceil(LEAST_STEPS / Math.ceil(train.length / BATCH))) } = training;
+  const { epochs = Math.max(EPOCHS, Math.ceil(STEPS / Math.ceil(train.length / BATCH))) } = training;
   const optimizer = createAdam(params, {});
   const errorOfHeldOut = () =>
     squaredError(
@@ -141,7 +141,7 @@ export async function trainPredictor(training: PredictorTraining): Promise<Predi
       scale,
     );
   let best = { error: errorOfHeldOut(), epoch: -1, weights: exportWeights(params) };
-  for (let epoch = 0; epoch < epochs && epoch - best.epoch <= PATIENCE * epochs; epoch++) {
+  for (let epoch = 0; epoch < epochs && epoch - best.epoch <= Math.max(1, PATIENCE * epochs); epoch++) {
     const order = rng.fork(`epoch ${epoch}`).shuffle([...train]);
     for (let i = 0; i < order.length; i += BATCH) {
       step(params, encoding, order.slice(i, i + BATCH), scale);

@@ -2,7 +2,7 @@
 import { AppError } from "../errors.ts";
 import { type EvolveOptions, evolve, randomSearch, type Scored } from "../search/evolve.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
-import { createGenetics, type Genome } from "../space/genome.ts";
+import { BLOCK_GENES, createGenetics, type Genome } from "../space/genome.ts";
 import type { Rng } from "../util/rng.ts";
 import { cheapestGenome, isWithin, type JointLimit } from "./limits.ts";
 import type { Predictor } from "./predictor.ts";
@@ -37,7 +37,8 @@ function problemOf({ space, predictor, limits, fixedBits, onScored, ...rest }: J
     const least = cheap.length > 0 ? cheap[rng.int(cheap.length)]! : genome;
     const share = rng.uniform();
     for (let s = 0; s < space.stages.length; s++) if (rng.uniform() < share) genome[s] = least[s]!;
-    for (let at = blockStart(0); at < options.length; at += 6) if (rng.uniform() < share) genome.set(least.subarray(at, at + 6), at);
+    for (let at = blockStart(0); at < options.length; at += BLOCK_GENES.length)
+      if (rng.uniform() < share) genome.set(least.subarray(at, at + BLOCK_GENES.length), at);
     return withFixedBits(genome);
   };
   return {

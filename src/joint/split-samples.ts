@@ -6,6 +6,12 @@ import type { Rng } from "../util/rng.ts";
 
 type Sample = { readonly genome: Genome };
 
+/** Some samples, and those that they were set aside from. */
+export interface Fold<T> {
+  readonly aside: readonly T[];
+  readonly rest: readonly T[];
+}
+
 /** What tells architectures apart: blocks that are left out do not. */
 function architecturesOf(space: ElasticSpace, samples: readonly Sample[]): string[] {
   const genetics = createGenetics(space);
@@ -22,12 +28,7 @@ const sizesOf = (architectures: readonly string[]): Map<string, number> => {
  * Random architectures that make up `share` of the samples, and the rest; no architecture is in both. The order is kept. An architecture
  * of many samples is as likely to be set aside as one of a single.
  */
-export function splitByArchitecture<T extends Sample>(
-  space: ElasticSpace,
-  samples: readonly T[],
-  share: number,
-  rng: Rng,
-): { readonly aside: T[]; readonly rest: T[]; readonly architecturesAside: number } {
+export function splitByArchitecture<T extends Sample>(space: ElasticSpace, samples: readonly T[], share: number, rng: Rng): Fold<T> {
   const keys = architecturesOf(space, samples);
   const sizes = sizesOf(keys);
   const wanted = Math.round(share * samples.length);
@@ -41,13 +42,7 @@ export function splitByArchitecture<T extends Sample>(
   return {
     aside: samples.filter((_, i) => chosen.has(keys[i]!)),
     rest: samples.filter((_, i) => !chosen.has(keys[i]!)),
-    architecturesAside: chosen.size,
   };
-}
-
-export interface Fold<T> {
-  readonly aside: readonly T[];
-  readonly rest: readonly T[];
 }
 
 /**

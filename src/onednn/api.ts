@@ -28,8 +28,6 @@ export const ARG = {
   diffShift: 256,
   multipleSrc: 1024,
 } as const;
-/** Argument of the second operand of a binary post-operation, by its place among them. */
-export const postOpArg = (place: number): number => 16384 * (place + 1) + ARG.src1;
 
 /** "auto" lets oneDNN take Winograd's algorithm where it has one, which rounds a little more coarsely. */
 export type ConvAlgorithm = "direct" | "auto";
@@ -96,6 +94,8 @@ export interface Api {
   ): Handle;
   /** Attributes of an operation with these post-operations. */
   attributes(postOps: readonly PostOp[]): Handle;
+  /** Argument of the second operand of a binary post-operation, by its place among them. */
+  postOpArg(place: number): number;
   convBackwardData(algorithm: ConvAlgorithm, diffSrc: Desc, weights: Desc, diffDst: Desc, g: WindowGeometry, hint: Handle): Handle;
   convBackwardWeights(
     algorithm: ConvAlgorithm,

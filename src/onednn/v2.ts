@@ -1,12 +1,14 @@
 /** @file oneDNN 2.6's API: operation descriptors and memory descriptors are structs, passed here as opaque zeroed blocks. */
 import koffi from "koffi";
-import { type Api, BINARY, CONVOLUTION, type EltwiseAlgorithm, type Handle, type NormFlags, POOL, PROP, type Tag } from "./api.ts";
+import { type Api, ARG, BINARY, CONVOLUTION, type EltwiseAlgorithm, type Handle, type NormFlags, POOL, PROP, type Tag } from "./api.ts";
 import { bind, check, int64s, type NativeFunction } from "./binding.ts";
 import type { NativeLibrary } from "./library.ts";
 
 const MEMORY_DESC_BYTES = 1024;
 const OP_DESC_BYTES = 16384;
 const F32 = 3;
+/** DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE. */
+const POST_OP = 16384;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 7, aBcd8b: 93, aBcd16b: 69 };
 const ELTWISE: Record<EltwiseAlgorithm, number> = {
   relu: 0x100,
@@ -93,6 +95,7 @@ export function createApi(library: NativeLibrary): Api {
     descEqual: (a, b) => equal(a, b) === 1,
     convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
       describe("a convolution", initConvForward, [prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g)], 0, attr),
+    postOpArg: (place) => POST_OP * (place + 1) + ARG.src1,
     attributes: attributes({
       sum: (list) => appendSum(list, 1),
       eltwise: (list, { algorithm, alpha, beta }) => appendEltwise(list, 1, ELTWISE[algorithm], alpha, beta),

@@ -1,6 +1,7 @@
 /** @file oneDNN 3.x's API: memory descriptors are opaque, primitive descriptors are created in one call. */
 import {
   type Api,
+  ARG,
   BINARY,
   CONVOLUTION,
   type EltwiseAlgorithm,
@@ -15,6 +16,8 @@ import { bind, check, int64s } from "./binding.ts";
 import type { NativeLibrary } from "./library.ts";
 
 const F32 = 3;
+/** DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE, which is 16384 in 2.x. */
+const POST_OP = 32768;
 /** As data type: that of the destination. */
 const UNDEFINED = 0;
 const TAGS: Record<Tag, number> = { any: 1, a: 2, ab: 3, abcd: 5, abcde: 6, aBcd8b: 102, aBcd16b: 78 };
@@ -111,6 +114,7 @@ export function createApi(library: NativeLibrary): Api {
     descEqual: (a, b) => equal(a, b) === 1,
     convForward: (algorithm, prop, src, weights, bias, dst, g, attr = 0) =>
       create(convForward, "preparing a convolution", engine, prop, CONVOLUTION[algorithm], src, weights, bias, dst, ...windowArgs(g), attr),
+    postOpArg: (place) => POST_OP * (place + 1) + ARG.src1,
     attributes: attributes({
       sum: (list) => appendSum(list, 1, 0, UNDEFINED),
       eltwise: (list, { algorithm, alpha, beta }) => appendEltwise(list, ELTWISE[algorithm], ...coefficients(algorithm, alpha, beta)),

@@ -2,6 +2,7 @@
 import { AppError } from "../errors.ts";
 import type { Stage as SupernetStage } from "../joint/stages.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
+import { JUDGED } from "../run/joint-search-options.ts";
 
 /** Of one network at one batch size, on this machine. */
 export interface Pace {
@@ -76,8 +77,6 @@ const SUBNET = 0.65;
 const SEARCH_STEP = 2.2;
 
 const FEWEST_EPISODES = 10;
-/** Sub-nets that are judged before one is chosen. */
-const JUDGED = 8;
 const FEWEST_SAMPLES = 24;
 /** One for every stage of the shrinking, two for the first. */
 const FEWEST_SUPERNET_EPOCHS = 5;

@@ -1,4 +1,4 @@
-/** @file What a predictor says of networks that it has not seen, against what they were measured to do. */
+/** @file What predictors say of networks that they have not seen, against what those were measured to do. */
 import * as Plot from "@observablehq/plot";
 import { COLOURS } from "./colours.ts";
 import { svgOf } from "./figure.ts";

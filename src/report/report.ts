@@ -136,7 +136,7 @@ function detailSections(data: RunData): Section[] {
       ? {
           title: "The accuracy predictor",
           body: predictedFigure(predictions),
-          caption: "Sub-nets that the predictor has not seen. Dashed: predictions as measured.",
+          caption: "Sub-nets, each predicted by what has learnt from others alone. Dashed: predictions as measured.",
         }
       : null,
     episodes.length > 1

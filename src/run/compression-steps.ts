@@ -21,6 +21,11 @@ import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { RunFolder } from "./folder.ts";
 
+interface Network {
+  readonly graph: Graph;
+  readonly params: ParameterStore;
+}
+
 /** How a network that was made smaller is trained. */
 export interface FineTuneOptions {
   /** Its normalisation must be the one that the model was trained with. */
@@ -28,6 +33,8 @@ export interface FineTuneOptions {
   /** Fine-tuning; 0 epochs for none. */
   readonly recipe: Recipe;
   readonly distillation: boolean;
+  /** Whose outputs are learnt (default: those of the network that is made smaller). */
+  readonly teacher?: Network;
   /** Go on with an interrupted run. */
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
@@ -51,8 +58,6 @@ export interface CompressionOptions extends FineTuneOptions {
   readonly dir: string;
   readonly config: unknown;
   readonly threads: number;
-  /** Whose outputs are learnt in fine-tuning (default: the model's own). */
-  readonly teacher?: FineTuning["teacher"];
   /** Called when there is something to save. */
   readonly onStart?: () => void;
 }
@@ -91,7 +96,8 @@ export const accuracyOn = (graph: Graph, params: ParameterStore, data: DataSplit
 export interface FineTuning {
   readonly graph: Graph;
   readonly params: ParameterStore;
-  readonly teacher: { readonly graph: Graph; readonly params: ParameterStore };
+  /** null where there is none to learn from. */
+  readonly teacher: Network | null;
   readonly name: string;
   /** What was decided on the way to these weights: a checkpoint of other decisions is not gone on with. */
   readonly decisions: readonly number[];
@@ -135,7 +141,7 @@ export function fineTune(
     checkpointPath,
     checkpointFacts: { key },
     ...(isBegun ? { resume: true } : {}),
-    ...(distillation ? { teacher } : {}),
+    ...(distillation && teacher ? { teacher } : {}),
     ...(masks ? { masks } : {}),
     ...(projections ? { projections } : {}),
     signal: AbortSignal.any([signal, until].filter((one) => one !== undefined)),

@@ -7,7 +7,7 @@ import { formatPercent } from "../util/units.ts";
 import type { CompressionOptions } from "./compression-steps.ts";
 import type { RunFolder } from "./folder.ts";
 
-export interface EpisodesOptions extends Pick<CompressionOptions, "episodes" | "resume" | "clock" | "onProgress"> {
+interface EpisodesOptions extends Pick<CompressionOptions, "episodes" | "resume" | "clock" | "onProgress"> {
   readonly folder: RunFolder;
   /** Accuracy of a policy on validation images, 0…1. */
   readonly judge: (decisions: readonly number[]) => number;
@@ -16,7 +16,7 @@ export interface EpisodesOptions extends Pick<CompressionOptions, "episodes" | "
   readonly onBest: (best: EpisodeReport) => void;
 }
 
-export interface Judged {
+interface Judged {
   readonly decisions: readonly number[];
   /** 0…1. */
   readonly accuracy: number;
@@ -34,7 +34,7 @@ export interface Episodes {
 
 export function openEpisodes({ folder, judge, costsOf, onBest, ...options }: EpisodesOptions): Episodes {
   const { episodes, resume, onProgress, clock = systemClock } = options;
-  const journal = folder.journal<Judged>("episodes", resume === true);
+  const journal = folder.journal<Judged>("judged policies", resume === true);
   const judged = [...journal.entries];
   const known = new Map(judged.map(({ decisions, accuracy }) => [policyKey(decisions), accuracy]));
   const progress = createProgress("searching", episodes, clock, onProgress);

@@ -5,7 +5,7 @@ import { exportWeights, importWeights, type ParameterStore } from "../nn/paramet
 import type { Projections } from "../train/shadow.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card } from "./card.ts";
-import { accuracyOn, type FineTuneOptions, fineTune, removeCheckpoints } from "./compression-steps.ts";
+import { accuracyOn, type FineTuneOptions, type FineTuning, fineTune, removeCheckpoints } from "./compression-steps.ts";
 import type { RunFolder } from "./folder.ts";
 
 export interface Finalist<Name extends string> {
@@ -33,7 +33,7 @@ export interface Network {
 export interface Contest<Name extends string, N extends Network> {
   /** The found policy first. */
   readonly finalists: readonly Finalist<Name>[];
-  readonly teacher: { readonly graph: Graph; readonly params: ParameterStore };
+  readonly teacher: FineTuning["teacher"];
   readonly folder: RunFolder;
   /** The network of a policy before training, to be disposed of. */
   open(decisions: readonly number[]): N & Disposable;

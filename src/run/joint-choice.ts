@@ -1,7 +1,6 @@
 /** @file From limits to one sub-net: evolution by predicted accuracy, the best of it judged on images, the first whose file is within the limits. */
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
-import { isCpu } from "../hardware/kinds.ts";
 import { measureModel } from "../hardware/measure.ts";
 import { type AccuracyTask, floatAccuracy, quantizedAccuracy, quantizedSubnet } from "../joint/accuracy-tasks.ts";
 import { extract } from "../joint/extract.ts";
@@ -25,7 +24,7 @@ import { formatPercent } from "../util/units.ts";
 import { confirmMeasured, MEASURED_SHARE } from "./confirm.ts";
 import { fileMetadata } from "./deploy.ts";
 import { FLOAT_PREDICTOR, PREDICTOR, readPredictor } from "./joint-folder.ts";
-import type { JointSearchRunOptions } from "./joint-search-options.ts";
+import { type JointSearchRunOptions, JUDGED } from "./joint-search-options.ts";
 
 /** What nothing beats in predicted accuracy and every cost. */
 export interface FrontierPoint {
@@ -47,10 +46,11 @@ export interface SubnetSearch {
   readonly space: ElasticSpace;
   /** Sub-nets are judged and exported as floats. */
   readonly isFloat: boolean;
+  /** A latency is that of the file. */
+  readonly isMeasured: boolean;
   readonly limits: readonly JointLimit[];
 }
 
-const JUDGED = 8;
 const GENERATIONS = 500;
 
 function runEvolution({ method = "joint" }: JointSearchRunOptions, search: JointSearchOptions): Promise<unknown> {
@@ -143,12 +143,11 @@ export async function chooseSubnet(
   search: SubnetSearch,
   { task, scored }: { readonly task: AccuracyTask; readonly scored: readonly ScoredSubnet[] },
 ): Promise<ScoredSubnet> {
-  const { device, threads } = options;
+  const { threads } = options;
   const judge = (genome: Genome) => (search.isFloat ? floatAccuracy(task, genome) : quantizedAccuracy(task, genome));
   const candidates = await judgedFirst(scored, judge, options);
-  const isMeasured = device !== null && isCpu(device);
   /** What the file is asked for, not the search's estimate. */
-  const ofFile = search.limits.filter(({ kind }) => kind === "size" || (kind === "latency" && isMeasured));
+  const ofFile = search.limits.filter(({ kind }) => kind === "size" || (kind === "latency" && search.isMeasured));
   if (ofFile.length === 0) return candidates[0]!;
   const measure = async ({ genome }: ScoredSubnet): Promise<number> => {
     const file = fileOf(task, search, genome);

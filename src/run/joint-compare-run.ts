@@ -74,12 +74,11 @@ function inFolder(dir: string, { resume, overwrite = false }: JointCompareOption
   return { dir, resume: isBegun };
 }
 
-/** Architecture, then channels, then bits; together they are trained as long as any other route, by the same teacher. */
+/** Architecture, then channels, then bits; together they are trained as long as any other route. */
 async function sequential(options: JointCompareOptions, limit: number): Promise<Card> {
   const { dir, device, budget, data, recipe, episodes, onNote = () => {} } = options;
   const { kind } = budget;
-  const { space } = readJointDescription(options.supernetDir);
-  const { bits } = space;
+  const { bits } = readJointDescription(options.supernetDir).space;
   const absolute = (value: number) => ({ kind, quantity: { kind: "absolute", value } as const });
   const path = (stage: string) => join(dir, "sequential", stage);
   const folder = (stage: string) => inFolder(path(stage), options);
@@ -93,11 +92,7 @@ async function sequential(options: JointCompareOptions, limit: number): Promise<
     method: "architecture",
   });
   if (options.signal?.aborted) return first.card;
-  using teacher = openJointTeacher(space, options.supernetDir, {
-    data,
-    images: calibrationImages(data, recipe.seed, CALIBRATION_BATCHES),
-  });
-  const common = { data, teacher, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
+  const common = { data, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
   let model = path("architecture");
   let left = recipe.epochs - third;
   const value = first.card.constraints[0]!.value;
@@ -164,11 +159,11 @@ const SEQUENTIAL_BITS = 8;
 const folderOf = (route: string): string => route.replaceAll(" ", "-");
 
 /**
- * Runs every route in a folder of its own, and keeps the table of those that are done; one that cannot meet the limit is told, not thrown.
+ * Runs every route in a folder of its own, all with the same teacher, and keeps the table of those that are done; one that cannot meet the limit is told, not thrown.
  * @throws AppError CONFIG, INFEASIBLE, STORE
  */
-export async function runJointCompare(options: JointCompareOptions): Promise<JointCompareResult> {
-  const { supernetDir, dir, device, budget, recipe, signal, onNote = () => {}, clock = systemClock } = options;
+export async function runJointCompare(given: JointCompareOptions): Promise<JointCompareResult> {
+  const { supernetDir, dir, device, budget, data, recipe, signal, onNote = () => {}, clock = systemClock } = given;
   const { space } = readJointDescription(supernetDir);
   if (!space.bits.includes(SEQUENTIAL_BITS))
     throw new AppError(
@@ -176,6 +171,9 @@ export async function runJointCompare(options: JointCompareOptions): Promise<Joi
       `joint compare: the space must let layers have ${SEQUENTIAL_BITS} bits, by which the sequential route costs them, got ${space.bits.join(", ")}`,
     );
   const [limit] = await jointLimits(space, device, [budget]);
+  const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
+  using teacher = openJointTeacher(space, supernetDir, { data, images });
+  const options = { ...given, teacher };
   const budgets = [{ kind: budget.kind, quantity: { kind: "absolute", value: limit!.limit } as const }];
   const search = (name: string, method: JointMethod) => async () =>
     (await runJointSearch({ ...options, ...inFolder(join(dir, folderOf(name)), options), budgets, method })).card;

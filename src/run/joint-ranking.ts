@@ -1,20 +1,16 @@
 /** @file How well predictors put sub-nets in order that they have not seen. */
 import { type AccuracySample, openPredictor, type PredictorState, type PredictorTraining, trainPredictor } from "../joint/predictor.ts";
-import { kendallTau, pairwiseAccuracy } from "../joint/ranking.ts";
+import { type Order, orderOf, type Predicted } from "../joint/ranking.ts";
 import { type Fold, foldsByArchitecture } from "../joint/split-samples.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import { createRng } from "../util/rng.ts";
-import { mean } from "../util/statistics.ts";
 import { formatPercent } from "../util/units.ts";
 
-/** How well samples are put in order by predictors that have not seen them. */
-export interface Ranking {
+/** How samples are put in order by predictors that have not seen them. */
+export interface Ranking extends Order {
   /** Samples that each of those predictors learnt from, on average, and how many were asked about in all. */
   readonly learnt: number;
   readonly heldOut: number;
-  /** Mean over the parts that the samples were held out in. */
-  readonly pairwiseAccuracy: number;
-  readonly kendallTau: number;
 }
 export interface Prediction {
   /** 0…1. */
@@ -33,20 +29,15 @@ export interface Learnt {
 /** Samples are held out a fifth at a time. */
 const PARTS = 5;
 
-export function predictionsOf(space: ElasticSpace, state: PredictorState, samples: readonly AccuracySample[]): Float32Array {
+/** What a predictor says of samples, beside what they were measured to be. */
+export function askedAbout(space: ElasticSpace, state: PredictorState, samples: readonly AccuracySample[]): Predicted {
   using predictor = openPredictor(space, state);
-  return predictor.predict(samples.map(({ genome }) => genome));
+  return { predicted: predictor.predict(samples.map(({ genome }) => genome)), actual: samples.map(({ accuracy }) => accuracy) };
 }
 
-const accuraciesOf = (samples: readonly AccuracySample[]) => samples.map(({ accuracy }) => accuracy);
-
-/** Share of the pairs within parts of the samples that `predict` puts in order, a mean over the parts. */
-export const orderWithin = (folds: Learnt["folds"], predict: (samples: readonly AccuracySample[]) => ArrayLike<number>): number =>
-  mean(folds.map(({ aside }) => pairwiseAccuracy(predict(aside), accuraciesOf(aside))));
-
 export const describeRanking = ({ heldOut, pairwiseAccuracy: share }: Ranking): string =>
-  Number.isNaN(share)
-    ? `${heldOut} sub-nets that were held out are all equally accurate`
+  share === null
+    ? `no two of the ${heldOut} sub-nets that were held out differ in accuracy`
     : `${formatPercent(share)} of pairs in order, of ${heldOut} sub-nets that were held out`;
 
 /**
@@ -59,19 +50,21 @@ export async function learn(
   parts = PARTS,
 ): Promise<Learnt> {
   const { space, seed, signal } = training;
-  const folds = foldsByArchitecture(space, samples, PARTS, createRng(seed).fork("held out")).slice(0, parts);
-  const asked: { readonly predicted: Float32Array; readonly measured: readonly number[] }[] = [];
+  const rng = createRng(seed).fork("held out");
+  const folds = rng.shuffle(foldsByArchitecture(space, samples, PARTS, rng)).slice(0, parts);
+  const asked: Predicted[] = [];
   for (const { aside, rest } of folds) {
     if (signal?.aborted) break;
-    const state = await trainPredictor({ ...training, samples: rest });
-    asked.push({ predicted: predictionsOf(space, state, aside), measured: accuraciesOf(aside) });
+    asked.push(askedAbout(space, await trainPredictor({ ...training, samples: rest }), aside));
   }
+  const count = (of: (fold: Fold<AccuracySample>) => number) => folds.reduce((sum, fold) => sum + of(fold), 0);
   const ranking: Ranking = {
-    learnt: Math.round(mean(folds.map(({ rest }) => rest.length))),
-    heldOut: folds.reduce((sum, { aside }) => sum + aside.length, 0),
-    pairwiseAccuracy: mean(asked.map(({ predicted, measured }) => pairwiseAccuracy(predicted, measured))),
-    kendallTau: mean(asked.map(({ predicted, measured }) => kendallTau(predicted, measured))),
+    ...orderOf(asked),
+    learnt: Math.round(count(({ rest }) => rest.length) / Math.max(1, folds.length)),
+    heldOut: count(({ aside }) => aside.length),
   };
-  const predictions = asked.flatMap(({ predicted, measured }) => measured.map((one, i) => ({ predicted: predicted[i]!, measured: one })));
+  const predictions = asked.flatMap(({ predicted, actual }) =>
+    Array.from(actual, (measured, i): Prediction => ({ predicted: predicted[i]!, measured })),
+  );
   return { state: await trainPredictor({ ...training, samples }), folds, ranking, predictions };
 }

@@ -2,6 +2,9 @@
 import type { JointBudget, JointDevice } from "../joint/limits.ts";
 import type { FineTuneOptions } from "./compression-steps.ts";
 
+/** Sub-nets that are judged before one is chosen. */
+export const JUDGED = 8;
+
 /**
  * How sub-nets are looked for: jointly, by as many random draws, with the same bits everywhere, or the architecture alone, which costs
  * what it does at 8 bits and is exported as floats.
@@ -19,7 +22,7 @@ export interface JointSearchRunOptions extends FineTuneOptions {
   readonly method?: JointMethod;
   readonly population?: number;
   readonly generations?: number;
-  /** Of the best as predicted, how many are judged on validation images before one is chosen (default 8). */
+  /** Of the best as predicted, how many are judged on validation images before one is chosen (default JUDGED). */
   readonly judged?: number;
   readonly threads: number;
   readonly onStart?: () => void;

@@ -15,7 +15,8 @@ import { quantizableLayers } from "../quantize/layers.ts";
 import { policyOf } from "../quantize/network.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { createGenetics } from "../space/genome.ts";
-import { summariseSubnet } from "../space/subnet.ts";
+import { largestSubnet, summariseSubnet } from "../space/subnet.ts";
+import { subnetGraph } from "../space/subnet-graph.ts";
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
@@ -62,7 +63,7 @@ interface SubnetNetwork extends Network {
 
 /** Scored sub-nets that the report shows. */
 const SCORED_KEPT = 400;
-/** Training of each before that. */
+/** Training of a sub-net before it is judged. */
 const JUDGED_AFTER = { tuneSteps: SHORT_TUNE.steps, tuneLr: SHORT_TUNE.lr } as const;
 
 /** @throws AppError CONFIG when the images are not those that the supernet was trained for */
@@ -106,10 +107,10 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   requireEachReachable(space, limits);
   const genetics = createGenetics(space);
   using shared = loadSupernet(description.space, join(supernetDir, SUPERNET));
-  const asked = { space, isFloat, limits };
+  const isMeasured = device !== null && isCpu(device);
+  const asked = { space, isFloat, isMeasured, limits };
   const scored = await scoreSubnets(options, asked);
   const scoredSeconds = secondsSince(started);
-  const isMeasured = device !== null && isCpu(device);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const task: AccuracyTask = {
     space,
@@ -141,24 +142,31 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     `found ${summary}: predicted ${formatPercent(Math.min(1, predicted))}, ${costs}, in ${searchSeconds.toFixed(1)} s, ${scoredSeconds.toFixed(1)} s of it before the best were judged on images`,
   );
 
-  using teacher = openJointTeacher(description.space, supernetDir, { data, images });
+  const isTrained = recipe.epochs > 0 && !signal?.aborted && !options.until?.aborted;
+  const hasTeacher = isTrained && options.distillation && !options.teacher;
+  using own = hasTeacher ? openJointTeacher(description.space, supernetDir, { data, images }) : null;
   const open = (): SubnetNetwork & Disposable => {
     if (isFloat) {
       const { graph, params } = extractCalibrated(space, shared, choice.subnet, images);
       return { graph, params, precision: new Map(), [Symbol.dispose]: () => params[Symbol.dispose]() };
     }
-    const isTrained = recipe.epochs > 0 && !signal?.aborted && !options.until?.aborted;
     const net = isTrained ? quantizedSubnet(task, choice) : tunedSubnet(task, choice);
     const layers = quantizableLayers(net.graph);
     return { ...net, projections: net.quantizers, precision: policyOf(layers, layerBits(space, choice, layers)) };
   };
   const { outcomes, card, isCancelled } = await contest(options, {
     finalists: [{ name: "joint", decisions: [...chosen] }],
-    teacher,
+    teacher: options.teacher ?? own,
     folder,
     open,
     deploy: async (_, { graph, params, precision, encoded }) => {
-      await writeLayerCosts(folder, device, { graph: teacher.graph }, { graph, bits: precision }, layerCostKind(budgets));
+      await writeLayerCosts(
+        folder,
+        device,
+        { graph: subnetGraph(space, largestSubnet(space)) },
+        { graph, bits: precision },
+        layerCostKind(budgets),
+      );
       folder.writeJson("policy.json", {
         subnet: choice.subnet,
         summary,

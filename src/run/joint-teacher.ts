@@ -23,12 +23,13 @@ export function openJointTeacher(
   { data, images }: { readonly data: DataSplits; readonly images: readonly Float32Array[] },
 ): JointTeacher {
   const paths = [TEACHER, SUPERNET].map((file) => join(supernetDir, file)).filter((path) => existsSync(path));
+  using opened = new DisposableStack();
   const networks = paths.map((path) => {
     using shared = loadSupernet(space, path);
     const { graph, params } = extractCalibrated(space, shared, largestSubnet(space), images);
-    return { graph, params, accuracy: accuracyOn(graph, params, data, "validation") };
+    return { graph, params: opened.use(params), accuracy: accuracyOn(graph, params, data, "validation") };
   });
   const best = networks.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
-  for (const one of networks) if (one !== best) one.params[Symbol.dispose]();
-  return { graph: best.graph, params: best.params, [Symbol.dispose]: () => best.params[Symbol.dispose]() };
+  const kept = opened.move();
+  return { graph: best.graph, params: best.params, [Symbol.dispose]: () => kept.dispose() };
 }

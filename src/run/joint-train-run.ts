@@ -7,6 +7,7 @@ import { counted, sumOfLayers } from "../joint/costs.ts";
 import { drawGenomes, drawQuantizedGenomes } from "../joint/draw-samples.ts";
 import { subnetAccuracy } from "../joint/extract.ts";
 import { type PredictorState, trainPredictor } from "../joint/predictor.ts";
+import { orderOf, type Predicted } from "../joint/ranking.ts";
 import { planStages } from "../joint/stages.ts";
 import { type SupernetTraining, trainSupernet } from "../joint/train-supernet.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
@@ -14,7 +15,6 @@ import { largestSubnet, smallestSubnet } from "../space/subnet.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { createProgress, type OnProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
-import { mean } from "../util/statistics.ts";
 import { formatPercent } from "../util/units.ts";
 import { CALIBRATION_BATCHES, calibrationImages } from "./compression-steps.ts";
 import { openRunFolder } from "./folder.ts";
@@ -27,7 +27,7 @@ import {
   writeJointDescription,
   writePredictor,
 } from "./joint-folder.ts";
-import { describeRanking, learn, orderWithin, type Prediction, predictionsOf, type Ranking } from "./joint-ranking.ts";
+import { askedAbout, describeRanking, learn, type Prediction, type Ranking } from "./joint-ranking.ts";
 import { measureSamples, type Sampling } from "./joint-samples.ts";
 import { clearFolder, requireSameRun } from "./resume.ts";
 import { requireBatch } from "./train-run.ts";
@@ -78,13 +78,15 @@ export interface JointTrainResult {
   readonly float: Ranking | null;
   readonly quantized: Ranking | null;
   /** Pairs of the same samples in order by what needs no learning of bits: by BitOps alone, and by the float predictor. */
-  readonly byRule: { readonly bitops: number; readonly float: number } | null;
-  /** Of samples that the predictor has not seen, with bits where they are searched, 0…1. */
+  readonly byRule: { readonly bitops: number | null; readonly float: number | null } | null;
+  /** Of every sample, by a predictor that has not seen it; with bits where they are searched. */
   readonly predictions: readonly Prediction[];
   /** Of the quantisation-aware predictor by how many samples it learnt from, beginning with the float one and without. */
-  readonly transfer: readonly { readonly learnt: number; readonly withTransfer: number; readonly without: number }[];
+  readonly transfer: readonly { readonly learnt: number; readonly withTransfer: number | null; readonly without: number | null }[];
   readonly isCancelled: boolean;
 }
+
+const shareText = (share: number | null): string => (share === null ? "none" : formatPercent(share));
 
 const TRANSFER_SHARES = [0.125, 0.25, 0.5, 1] as const;
 const STATISTICS_BATCHES = 4;
@@ -183,31 +185,32 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   onNote(`quantisation-aware predictor: ${describeRanking(quantized.ranking)}`);
 
   const { folds } = quantized;
-  /** With a share of the samples, beginning with the float predictor or from nothing. */
-  const orderAfter = async (share: number, from: PredictorState | null): Promise<number> => {
-    const orders: number[] = [];
-    for (const fold of folds) {
-      const samples = fold.rest.slice(0, Math.max(2, Math.round(share * fold.rest.length)));
-      const state = await trainPredictor({ ...learning, samples, seesBits: true, ...(from ? { from } : {}) });
-      orders.push(orderWithin([fold], (asked) => predictionsOf(space, state, asked)));
-    }
-    return mean(orders);
-  };
   const shares = isThorough ? TRANSFER_SHARES : [];
-  const learningCurve = createProgress("training predictors", shares.length, clock, onProgress);
-  const transfer: { learnt: number; withTransfer: number; without: number }[] = [];
+  let trainings = 0;
+  const learningCurve = createProgress("training predictors", 2 * shares.length * folds.length, clock, onProgress);
+  /** With a share of the samples, beginning with the float predictor or from nothing. */
+  const orderAfter = async (share: number, from: PredictorState | null): Promise<number | null> => {
+    const asked: Predicted[] = [];
+    for (const { aside, rest } of folds) {
+      const samples = rest.slice(0, Math.max(2, Math.round(share * rest.length)));
+      const state = await trainPredictor({ ...learning, samples, seesBits: true, ...(from ? { from } : {}) });
+      asked.push(askedAbout(space, state, aside));
+      learningCurve(++trainings);
+    }
+    return orderOf(asked).pairwiseAccuracy;
+  };
+  const transfer: { learnt: number; withTransfer: number | null; without: number | null }[] = [];
   for (const share of shares) {
     const [withTransfer, without] = [await orderAfter(share, float.state), await orderAfter(share, null)];
     if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking, quantized: quantized.ranking };
     transfer.push({ learnt: Math.round(share * quantized.ranking.learnt), withTransfer, without });
-    learningCurve(transfer.length);
   }
   const byRule = {
-    bitops: orderWithin(folds, (samples) => samples.map(({ genome }) => bitops(genome))),
-    float: orderWithin(folds, (samples) => predictionsOf(space, float.state, samples)),
+    bitops: orderOf(
+      folds.map(({ aside }) => ({ predicted: aside.map(({ genome }) => bitops(genome)), actual: aside.map(({ accuracy }) => accuracy) })),
+    ).pairwiseAccuracy,
+    float: orderOf(folds.map(({ aside }) => askedAbout(space, float.state, aside))).pairwiseAccuracy,
   };
-  onNote(
-    `by BitOps alone ${formatPercent(byRule.bitops)} of these pairs are in order, by the float predictor ${formatPercent(byRule.float)}`,
-  );
+  onNote(`by BitOps alone ${shareText(byRule.bitops)} of these pairs are in order, by the float predictor ${shareText(byRule.float)}`);
   return finish({ quantized: quantized.ranking, byRule, predictions: quantized.predictions, transfer });
 }

@@ -35,8 +35,8 @@ export interface PreparedPruning {
   readonly step: number;
   readonly rounding: Rounding;
   readonly limits: readonly PruneLimit[];
-  readonly macs: CostOf;
-  readonly params: CostOf;
+  readonly macsOf: CostOf;
+  readonly paramsOf: CostOf;
   /** In the unit of each limit, in their order; MACs when nothing is limited. */
   readonly costsOf: (kept: readonly number[]) => readonly number[];
 }
@@ -53,10 +53,10 @@ export function writeMeasured(folder: RunFolder, limits: readonly PruneLimit[]):
 }
 
 /** What a policy must be within. */
-export const boundsOf = ({ prunable, macs, rounding }: PreparedPruning, limits: readonly PruneLimit[]): EnvironmentOptions => ({
+export const boundsOf = ({ prunable, macsOf, rounding }: PreparedPruning, limits: readonly PruneLimit[]): EnvironmentOptions => ({
   prunable,
   rounding,
-  ...combined(limits, macs),
+  ...combined(limits, macsOf),
 });
 
 /** @throws AppError CONFIG, INFEASIBLE, ONNX */
@@ -83,8 +83,8 @@ export async function preparePruning(options: PruneOptions): Promise<PreparedPru
       `prune: the limit must be below what ${source} has now, ${most}, got ${wanted} — nothing needs to be removed`,
     );
   }
-  const [macs, params] = [macsCost(prunable), sumOverLayers(prunable.layers, layerParams)];
-  const costs = limits.length > 0 ? limits.map(({ cost }) => cost) : [macs];
+  const [macsOf, paramsOf] = [macsCost(prunable), sumOverLayers(prunable.layers, layerParams)];
+  const costs = limits.length > 0 ? limits.map(({ cost }) => cost) : [macsOf];
   return {
     images,
     model,
@@ -93,8 +93,8 @@ export async function preparePruning(options: PruneOptions): Promise<PreparedPru
     step,
     rounding,
     limits,
-    macs,
-    params,
+    macsOf,
+    paramsOf,
     costsOf: (kept) => costs.map((cost) => cost(kept)),
   };
 }

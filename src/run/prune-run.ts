@@ -70,7 +70,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const { data, recipe, dir, config, threads, signal, onNote = () => {} } = options;
   if (options.resume) requireSameRun(dir, config);
   const prepared = await preparePruning(options);
-  const { images, model, prunable, sizes, limits, macs, costsOf } = prepared;
+  const { images, model, prunable, sizes, limits, macsOf, paramsOf, costsOf } = prepared;
 
   if (!options.resume) clearFolder(dir);
   using folder = openRunFolder(dir, config, options.clock);
@@ -79,8 +79,8 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   using params = createParameters(paramSpecs(model.graph), createRng(0));
   importWeights(params, model.weights);
   const original = {
-    macs: macs(sizes),
-    params: prepared.params(sizes),
+    macs: macsOf(sizes),
+    params: paramsOf(sizes),
     validation: accuracyOn(model.graph, params, data, "validation"),
     test: accuracyOn(model.graph, params, data, "test"),
   };
@@ -99,7 +99,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     onBest: ({ decisions, accuracy, reward, episode }) =>
       writePolicy(folder, prunable, decisions, { searchAccuracy: accuracy, reward, episode }),
   });
-  const reward = rewardOf(options.reward, macs, prepared.params, 0.5 / data.validation.count);
+  const reward = rewardOf(options.reward, macsOf, paramsOf, 0.5 / data.validation.count);
   const found = await searchPolicy({
     environment: createEnvironment(boundsOf(prepared, limits)),
     reward,
@@ -129,8 +129,8 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     ...outcome,
     kept,
     costs: costsOf(kept),
-    macs: macs(kept),
-    params: prepared.params(kept),
+    macs: macsOf(kept),
+    params: paramsOf(kept),
   });
   const { outcomes, ...end } = await contest(options, {
     finalists,

@@ -29,7 +29,7 @@ interface FastEnough {
 /** The found policy, or the best of those scaled down so far that the file is within the latency as measured. */
 export function fastEnough(
   { threads, signal }: PruneOptions,
-  { limits, sizes, rounding, macs }: PreparedPruning,
+  { limits, sizes, rounding, macsOf }: PreparedPruning,
   { found, latency, reward, episodes, pruner }: FastEnough,
 ): Promise<readonly number[]> {
   const evaluated = (decisions: readonly number[], accuracy: number): Evaluated => ({
@@ -39,7 +39,7 @@ export function fastEnough(
   });
   const within = async (aim: number): Promise<readonly number[] | null> => {
     const tighter = limits.map((limit) => (limit === latency ? { ...limit, limit: aim } : limit));
-    const bounds = { sizes, ...combined(tighter, macs), rounding };
+    const bounds = { sizes, ...combined(tighter, macsOf), rounding };
     const ranked = episodes.all().map(({ decisions, accuracy }) => evaluated(decisions, accuracy));
     ranked.sort((a, b) => b.reward - a.reward);
     let best: Evaluated | null = null;

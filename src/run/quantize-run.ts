@@ -23,6 +23,7 @@ import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
 import { policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { systemClock } from "../util/clock.ts";
+import { finished } from "../util/disposal.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent, type Quantity } from "../util/units.ts";
@@ -151,18 +152,15 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   );
 
   const statistics = images.slice(0, STATISTICS_BATCHES);
-  const renewed = (net: QuantizedNetwork): QuantizedNetwork => {
-    recalibrate(net.graph, net.params, statistics);
-    return net;
-  };
-  const prepare = (bits: readonly Precision[]): QuantizedNetwork => renewed(quantization.create(bits));
+  const prepare = (bits: readonly Precision[]): QuantizedNetwork =>
+    finished(quantization.create(bits), ({ graph, params }) => recalibrate(graph, params, statistics));
   const tuning = { ...options.shortTune, data, batchSize: recipe.batchSize, augmentation: recipe.augmentation, seed: recipe.seed };
   /** As it is judged: after a few batches of training, with statistics of its own. */
-  const tunedShortly = (bits: readonly Precision[]): QuantizedNetwork => {
-    const net = quantization.create(bits);
-    shortTune(net, tuning);
-    return renewed(net);
-  };
+  const tunedShortly = (bits: readonly Precision[]): QuantizedNetwork =>
+    finished(quantization.create(bits), (net) => {
+      shortTune(net, tuning);
+      recalibrate(net.graph, net.params, statistics);
+    });
   const judge = (decisions: readonly number[]): number => {
     using net = tunedShortly(fromDecisions(decisions));
     return accuracyOn(net.graph, net.params, data, "validation");

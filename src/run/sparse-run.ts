@@ -208,7 +208,15 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     const name = `density ${formatPercent(density)}`;
     onNote(`${name}: validation ${formatPercent(found.accuracy)} before fine-tuning, with all layers alike ${formatPercent(uniform)}`);
     if (recipe.epochs > 0 && !signal?.aborted)
-      await fineTune(options, { graph, params, teacher: { graph, params: teacher }, name, decisions: decided, folder, masks });
+      await fineTune(options, {
+        graph,
+        params,
+        teacher: options.teacher ?? { graph, params: teacher },
+        name,
+        decisions: decided,
+        folder,
+        masks,
+      });
     const perLayer = perLayerOf(found.decisions);
     const tuned = accuracyOn(graph, params, data, "validation");
     rounds.push({ density, pruned: found.accuracy, uniform, tuned, perLayer });

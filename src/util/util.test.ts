@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { finished } from "./disposal.ts";
 import { writeFileAtomic } from "./files.ts";
 import { nearest } from "./nearest.ts";
 import { createProgress, type ProgressEvent } from "./progress.ts";
@@ -144,4 +145,16 @@ describe("writing files", () => {
       spawnSync("umount", [dir]);
     }
   });
+});
+
+test("what cannot be finished is disposed of", () => {
+  const events: string[] = [];
+  const made = { [Symbol.dispose]: () => void events.push("disposed") };
+  expect(finished(made, () => void events.push("finished"))).toBe(made);
+  expect(events).toEqual(["finished"]);
+  const fail = () => {
+    throw new Error("no");
+  };
+  expect(() => finished(made, fail)).toThrow("no");
+  expect(events).toEqual(["finished", "disposed"]);
 });

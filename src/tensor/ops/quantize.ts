@@ -1,6 +1,6 @@
 /** @file Fake quantisation of activations with a clipping range that is learnt. */
 import { assertShape } from "../../errors.ts";
-import { ARG, clipTo, type PostOp, postOpArg } from "../../onednn/api.ts";
+import { ARG, clipTo, type PostOp } from "../../onednn/api.ts";
 import type { Block } from "../../onednn/memory.ts";
 import { type Layout, runtime } from "../../onednn/runtime.ts";
 import { toLayout } from "../layout.ts";
@@ -49,7 +49,7 @@ function scaleInto(layout: Layout, a: Block, factor: Tensor, into: Block, { boun
   const primitive = engine.cached(`scale|${rows.id}|${name}`, () =>
     engine.compile(engine.api.binary("mul", rows.desc, one.desc, rows.desc, engine.api.attributes(postOps)), "a scaling"),
   );
-  const second = rescale ? [[postOpArg(postOps.length - 1), one, rescale.block] as const] : [];
+  const second = rescale ? [[engine.api.postOpArg(postOps.length - 1), one, rescale.block] as const] : [];
   engine.execute(primitive, [ARG.src, rows, a], [ARG.src1, one, factor.block], [ARG.dst, rows, into], ...second);
 }
 
@@ -63,7 +63,13 @@ function differenceInto(layout: Layout, a: Block, b: Block, factor: Block, into:
       "sub",
     ),
   );
-  engine.execute(primitive, [ARG.src, layout, a], [ARG.src1, layout, b], [postOpArg(0), layout, factor], [ARG.dst, layout, into]);
+  engine.execute(
+    primitive,
+    [ARG.src, layout, a],
+    [ARG.src1, layout, b],
+    [engine.api.postOpArg(0), layout, factor],
+    [ARG.dst, layout, into],
+  );
 }
 
 /**
@@ -113,17 +119,22 @@ export function quantize(tape: Tape | null, x: Tensor, range: Tensor, attrs: Qua
   const requiresGrad = tape !== null && (x.requiresGrad || range.requiresGrad);
   const [inverse, scale] = [scalar(x, 1 / step), scalar(x, step)];
   const y = empty(layout, { shape: x.shape, requiresGrad });
+  const done = () => {
+    free(inverse);
+    free(scale);
+  };
+  if (!tape || !requiresGrad) {
+    scaleInto(layout, x.block, inverse, y.block, { bounds, isRounded: true, rescale: scale });
+    done();
+    return y;
+  }
   /** x / s, clipped but not rounded: tells where the gradient passes. */
-  const clipped = requiresGrad ? empty(layout, { shape: x.shape }) : y;
-  if (requiresGrad) {
-    const one = scalar(x, 1);
-    scaleInto(layout, x.block, inverse, clipped.block, { bounds });
-    scaleInto(layout, clipped.block, one, y.block, { isRounded: true, rescale: scale });
-    free(one);
-  } else scaleInto(layout, x.block, inverse, y.block, { bounds, isRounded: true, rescale: scale });
-  free(inverse);
-  free(scale);
-  if (!tape || !requiresGrad) return y;
+  const clipped = empty(layout, { shape: x.shape });
+  const one = scalar(x, 1);
+  scaleInto(layout, x.block, inverse, clipped.block, { bounds });
+  scaleInto(layout, clipped.block, one, y.block, { isRounded: true, rescale: scale });
+  free(one);
+  done();
   tape.record({
     inputs: [x, range],
     output: y,
