@@ -14,7 +14,7 @@ import { quantizableLayers } from "../quantize/layers.ts";
 import { policyOf } from "../quantize/network.ts";
 import { paretoFront } from "../search/pareto.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
-import { createGenetics, type Genome } from "../space/genome.ts";
+import { createGenetics, type Genome, type JointChoice } from "../space/genome.ts";
 import { summariseSubnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
 import { systemClock } from "../util/clock.ts";
@@ -32,6 +32,8 @@ export interface FrontierPoint {
   /** That of the first limit, and those of all. */
   readonly cost: number;
   readonly costs: readonly number[];
+  /** The sub-net and the bits of every block of the largest network, and the sub-net in words. */
+  readonly choice: JointChoice;
   readonly summary: string;
 }
 export interface ScoredSubnet {
@@ -92,15 +94,14 @@ export async function scoreSubnets(
   return [...seen.values()].sort((a, b) => b.accuracy - a.accuracy);
 }
 
-export const frontierOf = (space: ElasticSpace, scored: readonly ScoredSubnet[]): FrontierPoint[] =>
-  paretoFront(scored, ({ accuracy, costs }) => [accuracy, ...costs.map((cost) => -cost)]).map(
-    ({ genome, accuracy, costs }): FrontierPoint => ({
-      accuracy,
-      cost: costs[0]!,
-      costs,
-      summary: summariseSubnet(space, createGenetics(space).decode(genome).subnet),
-    }),
-  );
+export function frontierOf(space: ElasticSpace, scored: readonly ScoredSubnet[]): FrontierPoint[] {
+  const { decode } = createGenetics(space);
+  const front = paretoFront(scored, ({ accuracy, costs }) => [accuracy, ...costs.map((cost) => -cost)]);
+  return front.map(({ genome, accuracy, costs }): FrontierPoint => {
+    const choice = decode(genome);
+    return { accuracy, cost: costs[0]!, costs, choice, summary: summariseSubnet(space, choice.subnet) };
+  });
+}
 
 /** The predictor's best in the order of their accuracy on validation images, then the others as predicted. */
 async function judgedFirst(

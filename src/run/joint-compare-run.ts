@@ -2,34 +2,18 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
-import type { Accelerator } from "../hardware/precision.ts";
-import type { JointBudget } from "../joint/limits.ts";
 import { jointLimits } from "../joint/limits.ts";
-import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { systemClock } from "../util/clock.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Card } from "./card.ts";
 import { CALIBRATION_BATCHES, calibrationImages } from "./compression-steps.ts";
 import { readJointDescription } from "./joint-folder.ts";
-import type { JointMethod, JointSearchRunOptions } from "./joint-search-options.ts";
+import type { JointMethod } from "./joint-search-options.ts";
 import { runJointSearch } from "./joint-search-run.ts";
 import { openJointTeacher } from "./joint-teacher.ts";
-import { formatCost } from "./limit-kinds.ts";
-import { openModel } from "./model-file.ts";
-import { runPrune } from "./prune-run.ts";
-import { runQuantize } from "./quantize-run.ts";
-import { requireFreeFolder, requireSameRun } from "./resume.ts";
+import { requireSameRun } from "./resume.ts";
+import { inFolder, type JointCompareOptions, runSequentialRoute, SEQUENTIAL } from "./sequential-route.ts";
 import { COMPARISON } from "./stage-names.ts";
-
-export interface JointCompareOptions extends Omit<JointSearchRunOptions, "device" | "budgets" | "method"> {
-  /** Replace what the folder holds. */
-  readonly overwrite?: boolean;
-  readonly device: Accelerator;
-  /** One limit: the stages of the sequential route have one each. */
-  readonly budget: JointBudget & { readonly kind: "latency" | "energy" };
-  /** Of the two searches by reinforcement learning in the sequential route. */
-  readonly episodes: number;
-}
 
 export interface ComparedRoute {
   readonly name: string;
@@ -53,12 +37,6 @@ export interface JointCompareResult {
   readonly isCancelled: boolean;
 }
 
-/**
- * What pruning and quantisation each leave of the cost before them in the sequential route: its architecture, at 8 bits, may cost the
- * limit divided by both.
- */
-const SHARE_OF_STAGE = 0.8;
-
 const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Card) => ({
   cost: constraint!.value,
   isMet: constraint!.isMet,
@@ -66,72 +44,6 @@ const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Car
   bitOps: bitOps ?? null,
   fileBytes,
 });
-
-/** The folder of a stage or route: gone on with where it was begun, else made ready for another run. */
-function inFolder(dir: string, { resume, overwrite = false }: JointCompareOptions) {
-  const isBegun = resume === true && existsSync(join(dir, "config.json"));
-  if (!isBegun) requireFreeFolder(dir, { overwrite });
-  return { dir, resume: isBegun };
-}
-
-/** Architecture, then channels, then bits; together they are trained as long as any other route. */
-async function sequential(options: JointCompareOptions, limit: number): Promise<Card> {
-  const { dir, device, budget, data, recipe, episodes, onNote = () => {} } = options;
-  const { kind } = budget;
-  const { bits } = readJointDescription(options.supernetDir).space;
-  const absolute = (value: number) => ({ kind, quantity: { kind: "absolute", value } as const });
-  const path = (stage: string) => join(dir, "sequential", stage);
-  const folder = (stage: string) => inFolder(path(stage), options);
-  const third = Math.floor(recipe.epochs / 3);
-  const trained = (epochs: number) => ({ recipe: { ...recipe, epochs } });
-  const first = await runJointSearch({
-    ...options,
-    ...trained(third),
-    ...folder("architecture"),
-    budgets: [absolute(limit / SHARE_OF_STAGE ** 2)],
-    method: "architecture",
-  });
-  if (options.signal?.aborted) return first.card;
-  const common = { data, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
-  let model = path("architecture");
-  let left = recipe.epochs - third;
-  const value = first.card.constraints[0]!.value;
-  if (value > limit / SHARE_OF_STAGE) {
-    const opened = await openModel(model);
-    await runPrune({
-      ...options,
-      ...common,
-      ...trained(third),
-      ...folder("pruned"),
-      model: opened.model,
-      source: opened.path,
-      budgets: [absolute(limit / SHARE_OF_STAGE)],
-      device,
-      reward: "accuracy",
-      step: 8,
-      lowest: 0.2,
-    });
-    model = path("pruned");
-    left -= third;
-    if (options.signal?.aborted) return first.card;
-  } else onNote(`sequential: the architecture costs ${formatCost(kind, value)} at 8 bits, nothing is pruned`);
-  const opened = await openModel(model);
-  const { card } = await runQuantize({
-    ...options,
-    ...common,
-    ...trained(left),
-    ...folder("quantized"),
-    model: opened.model,
-    source: opened.path,
-    budgets: [absolute(limit)],
-    device,
-    bits: { lowest: Math.min(...bits), highest: Math.max(...bits) },
-    scheme: "linear",
-    calibration: "mse",
-    shortTune: SHORT_TUNE,
-  });
-  return card;
-}
 
 /** Routes that a comparison in `dir` has finished. */
 const finishedIn = (dir: string): readonly ComparedRoute[] =>
@@ -181,7 +93,7 @@ export async function runJointCompare(given: JointCompareOptions): Promise<Joint
     joint: search("joint", "joint"),
     random: search("random", "random"),
     ...Object.fromEntries(space.bits.filter((b) => b === 8 || b === 4).map((b) => [`${b} bits`, search(`${b} bits`, { fixedBits: b })])),
-    sequential: () => sequential(options, limit!.limit),
+    [SEQUENTIAL]: () => runSequentialRoute(options, limit!.limit),
   };
   const compared = [...begin(dir, Object.keys(routes), options)];
   const comparison = () => ({
