@@ -22,7 +22,7 @@ import { batchOf, runImages } from "./feed.ts";
 import type { RunFolder } from "./folder.ts";
 
 /** Logits of an exported file may differ from the engine's by this much, relative to the largest logit when that is above 1. */
-export const LARGEST_DIFFERENCE = 1e-4;
+const LARGEST_DIFFERENCE = 1e-4;
 const IMAGES_COMPARED = 200;
 /** Quantised files give the engine's class for this share of the images compared: values at the edge of rounding fall to either side. */
 const LEAST_AGREEMENT = 0.75;
