@@ -61,13 +61,7 @@ export async function evaluateOnnx(session: OnnxSession, set: ImageSet, normalis
 }
 
 /** Largest difference between the engine's and the file's logits on the first images of `set`, the largest logit, the share of equal classes. */
-async function compareOutputs(
-  graph: Graph,
-  params: ParameterStore,
-  session: OnnxSession,
-  set: ImageSet,
-  normalisation: Normalisation,
-) {
+async function compareOutputs(graph: Graph, params: ParameterStore, session: OnnxSession, set: ImageSet, normalisation: Normalisation) {
   let [difference, largest, same] = [0, 0, 0];
   let images = 1;
   for (const batch of batches(set, inOrder(set, normalisation, IMAGES_COMPARED))) {
