@@ -149,7 +149,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
     `${graph.name}: ${layers.length} layers, validation ${formatPercent(original.validation)}, limit ${formatBytes(limit)} of ${formatBytes(denseBytes)}`,
   );
 
-  const journal = folder.journal<{ round: number; kept: readonly number[]; accuracy: number }>("episodes", options.resume === true);
+  const journal = folder.journal<{ round: number; kept: readonly number[]; accuracy: number }>("judged policies", options.resume === true);
   const decided: number[] = [];
   const rounds: SparseRound[] = [];
   const perLayerOf = (kept: readonly number[]) => layers.map(({ name, size }, k) => ({ name, density: kept[k]! / size }));

@@ -35,7 +35,7 @@ export function programInNewFolder() {
     await new Promise((resolve) => child.once("close", resolve));
   }
   /** How many results of a task a run has stored. */
-  function stored(out: string, task = "episodes"): number {
+  function stored(out: string, task = "judged policies"): number {
     if (!existsSync(join(dir, out, "run.db"))) return 0;
     const db = new DatabaseSync(join(dir, out, "run.db"), { readOnly: true });
     try {
