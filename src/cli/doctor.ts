@@ -54,7 +54,7 @@ const checks: Readonly<Record<string, Check>> = {
       ? { status: "ok", text: "installed" }
       : { status: "warn", text: "not installed — `sudo apt-get install dataset-fashion-mnist`, or use your own images" },
   cache: async () => {
-    const { defaultCacheDir } = await import("../hardware/cpu.ts");
+    const { defaultCacheDir } = await import("../util/cache-dir.ts");
     const dir = defaultCacheDir();
     ensureDir(dir);
     accessSync(dir, constants.W_OK);

@@ -4,6 +4,9 @@ import sharp from "sharp";
 import { AppError } from "../errors.ts";
 import type { ImageShape } from "./types.ts";
 
+/** What decodes: other versions may give other pixels. */
+export const DECODER = ["decoded by", 1, sharp.versions.sharp, sharp.versions.vips] as const;
+
 /** Images in flight at once; decoding itself runs in libuv's threads. */
 const CONCURRENCY = 8;
 

@@ -1,7 +1,8 @@
 /** @file Folders of images: a folder for each class, under train/ and test/ or directly in the directory. */
 import { extname, join } from "node:path";
 import { AppError } from "../errors.ts";
-import { commonSize, decodeAll } from "./decode.ts";
+import { commonSize, DECODER, decodeAll } from "./decode.ts";
+import { type DecodedCache, fillOnce } from "./decoded-cache.ts";
 import { listDirectory, requireDirectory } from "./files.ts";
 import { createImageSet } from "./image-set.ts";
 import type { ImageSource, Sources } from "./source.ts";
@@ -46,6 +47,15 @@ async function listClasses(directory: string): Promise<Listing> {
   return { classes: folders, paths, labels: Int32Array.from(labels) };
 }
 
+/** The common height and width of images that are not large, else DEFAULT_SIZE. Kept, since every image must be opened to tell. */
+async function defaultSize(paths: readonly string[], cache: DecodedCache): Promise<readonly [height: number, width: number]> {
+  const size = new Uint32Array(2);
+  await fillOnce(cache, { what: [DECODER, "common size", DEFAULT_SIZE], paths }, new Uint8Array(size.buffer), async () =>
+    size.set((await commonSize(paths, DEFAULT_SIZE)) ?? [DEFAULT_SIZE, DEFAULT_SIZE]),
+  );
+  return [size[0]!, size[1]!];
+}
+
 /** @throws AppError DATA unless both parts have the same class folders */
 function requireSameClasses(directory: string, expected: readonly string[], actual: readonly string[]): void {
   const missing = expected.filter((name) => !actual.includes(name)).map((name) => `no "${name}"`);
@@ -63,7 +73,10 @@ function requireSameClasses(directory: string, expected: readonly string[], actu
  * @param size side in pixels; null: the common size of all images if no side is over 64, else 64
  * @throws AppError DATA when folders are missing, empty or differ
  */
-export async function openImageFolder(directory: string, { size }: { readonly size: number | null }): Promise<Sources> {
+export async function openImageFolder(
+  directory: string,
+  { size, cache }: { readonly size: number | null; readonly cache: DecodedCache },
+): Promise<Sources> {
   await requireDirectory(directory, "give a directory with a folder of images for each class");
   const { folders } = await listDirectory(directory);
   const parts: Record<keyof Sources, Listing | null> = { train: null, validation: null, test: null };
@@ -85,10 +98,10 @@ export async function openImageFolder(directory: string, { size }: { readonly si
   const listings = Object.values(parts).filter((part) => part !== null);
   const [height, width] = size
     ? [size, size]
-    : ((await commonSize(
+    : await defaultSize(
         listings.flatMap(({ paths }) => paths),
-        DEFAULT_SIZE,
-      )) ?? [DEFAULT_SIZE, DEFAULT_SIZE]);
+        cache,
+      );
   const source = ({ classes, paths, labels }: Listing): ImageSource => {
     const shape: ImageShape = [3, height, width];
     return {
@@ -101,12 +114,11 @@ export async function openImageFolder(directory: string, { size }: { readonly si
           classes,
           indices.map((i) => labels[i]!),
         );
-        await decodeAll(
-          Array.from(indices, (i) => paths[i]!),
-          shape,
-          set.images,
-          onImage,
+        const chosen = Array.from(indices, (i) => paths[i]!);
+        const isKept = await fillOnce(cache, { what: [DECODER, shape], paths: chosen }, set.images, () =>
+          decodeAll(chosen, shape, set.images, onImage),
         );
+        if (isKept) for (const _ of chosen) onImage();
         return set;
       },
     };

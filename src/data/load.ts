@@ -1,7 +1,9 @@
 /** @file Loading a data set from a spec such as "fashion-mnist" or "images:photos". */
 import { AppError } from "../errors.ts";
+import { defaultCacheDir } from "../util/cache-dir.ts";
 import { nearest } from "../util/nearest.ts";
 import { openCifar10 } from "./cifar.ts";
+import type { DecodedCache } from "./decoded-cache.ts";
 import { openIdx } from "./idx.ts";
 import { openImageFolder } from "./image-folder.ts";
 import type { Sources } from "./source.ts";
@@ -11,6 +13,8 @@ import type { DataSplits } from "./types.ts";
 export interface LoadOptions extends SplitOptions {
   /** Side that the images of image folders are resized to, pixels; see openImageFolder for the default. */
   readonly size?: number;
+  /** Where decoded image folders are kept for the next time (default: this user's cache folder); null for nowhere. */
+  readonly cacheDir?: string | null;
 }
 
 /** Where Debian's package dataset-fashion-mnist puts its files. */
@@ -24,7 +28,7 @@ interface FormatEntry {
   readonly usage: string;
   /** Where the data is when the spec gives no directory; null: it must give one. */
   readonly directory: string | null;
-  readonly open: (directory: string, size: number | null) => Promise<Sources>;
+  readonly open: (directory: string, options: { readonly size: number | null; readonly cache: DecodedCache }) => Promise<Sources>;
 }
 
 const FORMATS: Readonly<Record<Format, FormatEntry>> = {
@@ -43,7 +47,7 @@ const FORMATS: Readonly<Record<Format, FormatEntry>> = {
     open: (directory) => openIdx(directory, { classes: null, advice: "give the directory that holds train-images-idx3-ubyte" }),
   },
   cifar10: { usage: "cifar10:DIR", directory: null, open: (directory) => openCifar10(directory) },
-  images: { usage: "images:DIR", directory: null, open: (directory, size) => openImageFolder(directory, { size }) },
+  images: { usage: "images:DIR", directory: null, open: openImageFolder },
 };
 
 /** @throws AppError CONFIG when the spec is not one of ours */
@@ -77,11 +81,11 @@ function requireSize(size: number | undefined): void {
  * @throws AppError CONFIG for a wrong spec or option; DATA, naming the path, when files are missing, damaged or do not fit together
  */
 export async function loadData(spec: string, options: LoadOptions = {}): Promise<DataSplits> {
-  const { size } = options;
+  const { size, cacheDir = defaultCacheDir() } = options;
   const { format, directory } = parseSpec(spec);
   requireSize(size);
   if (size !== undefined && format !== FORMATS.images) {
     throw new AppError("CONFIG", `data size: must be absent unless the data is ${FORMATS.images.usage}, got ${size} for "${spec}"`);
   }
-  return splitSources(spec, await format.open(directory, size ?? null), options);
+  return splitSources(spec, await format.open(directory, { size: size ?? null, cache: { dir: cacheDir } }), options);
 }

@@ -1,7 +1,7 @@
 /** @file This machine's CPU, measured operator by operator in ONNX Runtime. */
-import envPaths from "env-paths";
 import type { Graph, SampleShape } from "../graph/types.ts";
 import { createSession } from "../onnx/session.ts";
+import { defaultCacheDir } from "../util/cache-dir.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { createProgress, type OnProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
@@ -31,8 +31,6 @@ export interface CpuDevice extends Device {
   /** Measures, with progress, every operator of these graphs that is not known yet. */
   prepare(graphs: readonly Graph[]): Promise<void>;
 }
-
-export const defaultCacheDir = (): string => envPaths("fettle", { suffix: "" }).cache;
 
 const FEW = 1;
 const MANY = 9;
