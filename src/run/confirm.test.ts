@@ -63,6 +63,14 @@ describe("scaling down", () => {
     expect(seen).toHaveLength(2);
   });
 
+  test("steps back up where the first within the limit is well below it, and never over it", async () => {
+    const { options } = scaled(1);
+    const { seen, measure } = counting((x) => (x > 9 ? 1.3 * x : x));
+    const found = await confirmScaled({ ...options, measure, limit: 10 });
+    expect(found).toBeCloseTo((10 / 1.3 + 10) / 2, 9);
+    expect(seen).toHaveLength(4);
+  });
+
   test("gives the fastest where nothing is left, after a bounded number of measurements", async () => {
     const none = scaled(100);
     expect(await confirmScaled({ ...none.options, limit: 10 })).toBe(10);

@@ -42,22 +42,39 @@ export interface ScaledConfirmOptions<T> extends Omit<ConfirmOptions<T>, "candid
   readonly within: (aim: number) => Promise<T | null>;
 }
 
+/** After the first that is within the limit, so many more between it and the last that was not; less gain than this is not worth one. */
+const STEPS_BACK = 2;
+const LEAST_STEP = 1.02;
+
 /**
  * Measures the first; after a miss the estimates were too low by as much as it missed, and the best within what they must then be is
- * measured. At most 8 are; if none is within the limit, the fastest of them.
+ * measured. What is within the limit after misses may be well below it: up to twice more is tried, half way back at most. At most 8 are
+ * measured; if none is within the limit, the fastest of them.
  */
 export async function confirmScaled<T>({ first, within, estimate, measure, limit }: ScaledConfirmOptions<T>): Promise<T> {
   let candidate = first;
+  let fitting: { candidate: T; estimated: number } | null = null;
   let fastest: { candidate: T; value: number } | null = null;
+  let missed = Number.POSITIVE_INFINITY;
+  let stepsBack = 0;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const value = await measure(candidate);
-    if (value <= limit) return candidate;
-    if (!fastest || value < fastest.value) fastest = { candidate, value };
-    const next = await within((estimate(candidate) * limit) / value);
-    if (next === null) break;
+    const [estimated, value] = [estimate(candidate), await measure(candidate)];
+    if (value <= limit) fitting = { candidate, estimated };
+    else {
+      missed = Math.min(missed, estimated);
+      if (!fastest || value < fastest.value) fastest = { candidate, value };
+    }
+    let aim = (estimated * limit) / value;
+    if (fitting) {
+      if (!fastest || stepsBack++ === STEPS_BACK) break;
+      aim = Math.min(aim, (fitting.estimated + missed) / 2);
+      if (aim < LEAST_STEP * fitting.estimated) break;
+    }
+    const next = await within(aim);
+    if (next === null || (fitting && estimate(next) <= fitting.estimated)) break;
     candidate = next;
   }
-  return fastest!.candidate;
+  return (fitting ?? fastest)!.candidate;
 }
 
 /** What was confirmed for the found policy before the run was interrupted, or is confirmed now: measured again it might be another. */
