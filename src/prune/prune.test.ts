@@ -7,7 +7,7 @@ import { paramSpecs } from "../graph/params.ts";
 import type { Graph } from "../graph/types.ts";
 import { createParameters, exportWeights } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
-import { searchPolicy } from "../rl/policy-search.ts";
+import { type Judgement, searchPolicy } from "../rl/policy-search.ts";
 import { toArray } from "../tensor/layout.ts";
 import { createScope, fromArray, valuesOf } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
@@ -253,20 +253,21 @@ describe("the search", () => {
     seed: 1,
   };
   /** A network whose early groups matter most: its accuracy is known. */
-  const accuracy = (kept: readonly number[]) => 1 - kept.reduce((sum, n, i) => sum + (0.8 ** i * (1 - n / sizes[i]!)) / 5, 0);
+  const accuracyOf = (kept: readonly number[]) => 1 - kept.reduce((sum, n, i) => sum + (0.8 ** i * (1 - n / sizes[i]!)) / 5, 0);
+  const judge = (kept: readonly number[]) => ({ accuracy: accuracyOf(kept) });
 
   test("finds a better policy than every rule of thumb where one exists", async () => {
-    const best = await searchPolicy({ ...options, episodes: 150, evaluate: accuracy });
+    const best = await searchPolicy({ ...options, episodes: 150, evaluate: judge });
     expect(cost(best!.decisions)).toBeLessThanOrEqual(bounds.budget);
-    for (const rule of RULES) expect(best!.accuracy).toBeGreaterThan(accuracy(rulePolicy(rule, bounds)!));
+    for (const rule of RULES) expect(best!.accuracy).toBeGreaterThan(accuracyOf(rulePolicy(rule, bounds)!));
   });
 
-  test("asks for each policy once, and repeats itself from known accuracies without asking", async () => {
-    const asked = new Map<string, number>();
+  test("asks for each policy once, and repeats itself from known judgements without asking", async () => {
+    const asked = new Map<string, Judgement>();
     const evaluate = (kept: readonly number[]) => {
       expect(asked.has(kept.join(","))).toBe(false);
-      asked.set(kept.join(","), accuracy(kept));
-      return accuracy(kept);
+      asked.set(kept.join(","), judge(kept));
+      return judge(kept);
     };
     const first: unknown[] = [];
     await searchPolicy({ ...options, episodes: 60, evaluate, onEpisode: ({ isNew, ...event }) => void first.push(event) });
@@ -279,7 +280,7 @@ describe("the search", () => {
       known,
       evaluate: (kept) => {
         count++;
-        return accuracy(kept);
+        return judge(kept);
       },
       onEpisode: ({ isNew, ...event }) => void second.push(event),
     });
@@ -290,8 +291,8 @@ describe("the search", () => {
   test("without a budget weighs the error against the cost", async () => {
     const environment = createEnvironment({ ...bounds, budget: Number.POSITIVE_INFINITY });
     const free = { ...options, environment, episodes: 120 };
-    const flat = await searchPolicy({ ...free, reward: rewardOf("flops", cost, params), evaluate: () => 0.9 });
-    const steep = await searchPolicy({ ...free, evaluate: accuracy });
+    const flat = await searchPolicy({ ...free, reward: rewardOf("flops", cost, params), evaluate: () => ({ accuracy: 0.9 }) });
+    const steep = await searchPolicy({ ...free, evaluate: judge });
     expect(cost(flat!.decisions)).toBeLessThan(cost(steep!.decisions));
   });
 });

@@ -12,9 +12,9 @@ export type RewardName = "accuracy" | "flops" | "params";
 export function rewardOf(name: RewardName, macs: CostOf, params: CostOf, leastError = 0): RewardOf {
   const error = (accuracy: number) => Math.max(leastError, 1 - accuracy);
   const rewards: Record<RewardName, RewardOf> = {
-    accuracy: (accuracy) => accuracy - 1,
-    flops: (accuracy, kept) => -error(accuracy) * Math.log(macs(kept)),
-    params: (accuracy, kept) => -error(accuracy) * Math.log(params(kept)),
+    accuracy: ({ accuracy }) => accuracy - 1,
+    flops: ({ accuracy }, kept) => -error(accuracy) * Math.log(macs(kept)),
+    params: ({ accuracy }, kept) => -error(accuracy) * Math.log(params(kept)),
   };
   return rewards[name];
 }

@@ -176,8 +176,8 @@ describe("on an error that adds up over layers", () => {
     const environment = createPrecisionEnvironment({ layers: few, ...limits });
     const found = await searchPolicy({
       environment,
-      reward: (value) => value,
-      evaluate: (decisions) => accuracy(fromDecisions(decisions)),
+      reward: (judgement) => judgement.accuracy,
+      evaluate: (decisions) => ({ accuracy: accuracy(fromDecisions(decisions)) }),
       episodes: 260,
       agent: { warmup: 60, hidden: 48, noiseDecay: 0.98, actorLr: 1e-3, criticLr: 1e-3 },
       seed: 2,

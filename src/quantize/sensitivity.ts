@@ -9,14 +9,14 @@ export type Side = keyof Precision;
 export type Sensitivity = (layer: number, side: Side, bits: number) => number;
 
 export interface SensitivityOptions extends Pick<PrecisionLimits, "choices" | "pins"> {
-  /** Loss of the network at these bits. */
+  /** Loss of the network at these bits, nats. */
   readonly lossOf: (bits: readonly Precision[]) => number;
   readonly onProgress?: (layersDone: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A rise by this share of the loss is nothing: with more bits it is a quarter a bit, as the squared error of rounding is. */
-const NOTHING = 0.003;
+/** A rise by less, nats, is nothing: with more bits it is a quarter a bit, as the squared error of rounding is. */
+const NOTHING = 5e-4;
 const PER_BIT = 4;
 
 /** Measures each side of every layer that is not pinned, from the fewest bits on until the loss no longer rises; null when interrupted. */
@@ -29,7 +29,7 @@ export async function measureSensitivities({ choices, pins, lossOf, onProgress, 
     for (const side of ["weightBits", "activationBits"] as const) {
       let last: { readonly bits: number; readonly rise: number } | null = null;
       for (const bits of pin ? [] : choices[side].filter((b) => b !== FLOAT_BITS)) {
-        if (last && Math.abs(last.rise) < NOTHING * base) {
+        if (last && Math.abs(last.rise) < NOTHING) {
           known.set(keyOf(layer, side, bits), Math.max(0, last.rise) * PER_BIT ** (last.bits - bits));
           continue;
         }

@@ -18,13 +18,19 @@ export interface Environment {
   play(choose: (state: readonly number[]) => number): Episode;
 }
 
-/** The reward of an accuracy, 0…1, and what was decided. */
-export type RewardOf = (accuracy: number, decisions: readonly number[]) => number;
-
-export interface Evaluated {
-  readonly decisions: readonly number[];
-  /** 0…1 on validation images. */
+/** What validation images say of a policy. */
+export interface Judgement {
+  /** 0…1. */
   readonly accuracy: number;
+  /** Mean KL divergence from the outputs of the network before, nats, where that is measured: much less a matter of chance than hits. */
+  readonly divergence?: number;
+}
+
+/** The reward of a judgement and what was decided. */
+export type RewardOf = (judgement: Judgement, decisions: readonly number[]) => number;
+
+export interface Evaluated extends Judgement {
+  readonly decisions: readonly number[];
   readonly reward: number;
 }
 export interface EpisodeReport extends Evaluated {
@@ -33,7 +39,7 @@ export interface EpisodeReport extends Evaluated {
   /** Deviation of the noise; null while actions are random. */
   readonly noise: number | null;
   readonly isBest: boolean;
-  /** Evaluated now; else its accuracy was known. */
+  /** Evaluated now; else its judgement was known. */
   readonly isNew: boolean;
 }
 
@@ -72,10 +78,10 @@ export interface PolicySearchOptions {
    * settles on when its noise has faded is rarely the best it met; nor does it find anything new then, so that the rest vary the best too.
    */
   readonly refinement?: number;
-  /** Accuracy of a policy; asked once for each. */
-  readonly evaluate: (decisions: readonly number[]) => number | Promise<number>;
-  /** Accuracies known from a run that was interrupted, by `policyKey`: the run repeats itself without evaluating them again. */
-  readonly known?: ReadonlyMap<string, number>;
+  /** Asked once for each policy. */
+  readonly evaluate: (decisions: readonly number[]) => Judgement | Promise<Judgement>;
+  /** Judgements known from a run that was interrupted, by `policyKey`: the run repeats itself without evaluating them again. */
+  readonly known?: ReadonlyMap<string, Judgement>;
   readonly onEpisode?: (report: EpisodeReport) => void | Promise<void>;
   /** Ends the search after the episode that is on. */
   readonly signal?: AbortSignal;
@@ -101,7 +107,7 @@ export async function searchPolicy(options: PolicySearchOptions): Promise<Evalua
     signal,
     until,
   } = options;
-  const accuracies = new Map(known);
+  const judgements = new Map(known);
   const seen = new Set<string>();
   using agent = createDdpg({ ...agentOptions, stateSize: environment.stateSize, rng: createRng(seed).fork("agent") });
   const variation = createRng(seed).fork("variation");
@@ -124,21 +130,21 @@ export async function searchPolicy(options: PolicySearchOptions): Promise<Evalua
     const { decisions, steps } = played;
     const key = policyKey(decisions);
     seen.add(key);
-    const isNew = !accuracies.has(key);
-    const accuracy = accuracies.get(key) ?? (await evaluate(decisions));
-    accuracies.set(key, accuracy);
-    const value = reward(accuracy, decisions);
+    const isNew = !judgements.has(key);
+    const judgement = judgements.get(key) ?? (await evaluate(decisions));
+    judgements.set(key, judgement);
+    const value = reward(judgement, decisions);
     if (!isVaried) agent.finish(steps, value, episode);
     const isBest = best === null || value > best.reward;
-    if (isBest) best = { decisions, accuracy, reward: value, steps };
-    await onEpisode?.({ episode, episodes, decisions, accuracy, reward: value, noise, isBest, isNew });
+    if (isBest) best = { decisions, ...judgement, reward: value, steps };
+    await onEpisode?.({ episode, episodes, decisions, ...judgement, reward: value, noise, isBest, isNew });
   }
   if (!best) return null;
-  const found: Evaluated = { decisions: best.decisions, accuracy: best.accuracy, reward: best.reward };
+  const { steps, ...found } = best;
   // a run that is gone on with for longer takes another way, and may not come by what it knew
-  const others = [...(known ?? [])].map(([key, accuracy]): Evaluated => {
+  const others = [...(known ?? [])].map(([key, judgement]): Evaluated => {
     const decisions = key.split(",").map(Number);
-    return { decisions, accuracy, reward: reward(accuracy, decisions) };
+    return { decisions, ...judgement, reward: reward(judgement, decisions) };
   });
   return others.reduce((a, b) => (b.reward > a.reward ? b : a), found);
 }

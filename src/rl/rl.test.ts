@@ -120,8 +120,8 @@ describe("the search for a policy", () => {
   ) =>
     searchPolicy({
       environment,
-      reward: (value) => value,
-      evaluate: accuracy,
+      reward: (judgement) => judgement.accuracy,
+      evaluate: (decisions) => ({ accuracy: accuracy(decisions) }),
       episodes: 120,
       seed,
       refinement,

@@ -9,7 +9,7 @@ import { createEnvironment } from "../prune/environment.ts";
 import { RULES, type RuleName, rulePolicy } from "../prune/policies.ts";
 import { createPruner } from "../prune/pruner.ts";
 import { rewardOf } from "../prune/reward.ts";
-import { policyKey, searchPolicy } from "../rl/policy-search.ts";
+import { type Judgement, policyKey, searchPolicy } from "../rl/policy-search.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
@@ -87,9 +87,9 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   onNote(describe(prepared, original.validation));
 
   const pruner = createPruner({ model, prunable, params, images, rng: createRng(recipe.seed).fork("pruner") });
-  const judge = (kept: readonly number[]): number => {
+  const judge = (kept: readonly number[]): Judgement => {
     pruner.apply(kept);
-    return accuracyOn(model.graph, params, data, "validation");
+    return { accuracy: accuracyOn(model.graph, params, data, "validation") };
   };
   const episodes = openEpisodes({
     ...options,
@@ -108,7 +108,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     starts: startsOf(prepared),
     agent: { warmup: Math.min(options.warmup, Math.ceil(options.episodes / 2)), capacity: 100 * sizes.length },
     known: episodes.known,
-    evaluate: episodes.accuracyOf,
+    evaluate: episodes.judged,
     onEpisode: episodes.onEpisode,
     ...(signal ? { signal } : {}),
     ...(options.searchUntil ? { until: options.searchUntil } : {}),
@@ -118,7 +118,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const latency = limits.find(({ kind }) => kind === "latency" && isOfFile(kind, options));
   const confirm = () => fastEnough(options, prepared, { found: found.decisions, latency: latency!, reward, episodes, pruner });
   const chosen = latency ? await confirmedOnce(folder, options, found.decisions, confirm) : found.decisions;
-  const searched = (kept: readonly number[]) => ({ searchAccuracy: episodes.known.get(policyKey(kept)) });
+  const searched = (kept: readonly number[]) => ({ searchAccuracy: episodes.known.get(policyKey(kept))?.accuracy });
   if (policyKey(chosen) !== policyKey(found.decisions)) writePolicy(folder, prunable, chosen, searched(chosen));
   const finalists: Finalist<PolicyResult["name"]>[] = [{ name: "amc", decisions: chosen }];
   if (options.baselines && !signal?.aborted) finalists.push(...rivals(options, prepared, { chosen, latency, judge }));

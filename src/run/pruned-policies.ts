@@ -4,12 +4,12 @@ import { exportOnnx } from "../onnx/export.ts";
 import { RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import type { Pruner } from "../prune/pruner.ts";
 import { actionsWithin } from "../prune/scaled.ts";
-import type { Evaluated, RewardOf } from "../rl/policy-search.ts";
+import type { Evaluated, Judgement, RewardOf } from "../rl/policy-search.ts";
 import { combined } from "../util/combined-limits.ts";
 import { turnOfOthers } from "../util/event-loop.ts";
 import { createRng } from "../util/rng.ts";
 import { confirmScaled, MEASURED_SHARE } from "./confirm.ts";
-import type { Episodes } from "./episodes.ts";
+import type { Episodes, Judged } from "./episodes.ts";
 import type { Finalist } from "./finalists.ts";
 import { boundsOf, type PreparedPruning, type PruneOptions } from "./prepare-pruning.ts";
 import type { PruneLimit } from "./prune-limits.ts";
@@ -32,15 +32,11 @@ export function fastEnough(
   { limits, sizes, rounding, macsOf }: PreparedPruning,
   { found, latency, reward, episodes, pruner }: FastEnough,
 ): Promise<readonly number[]> {
-  const evaluated = (decisions: readonly number[], accuracy: number): Evaluated => ({
-    decisions,
-    accuracy,
-    reward: reward(accuracy, decisions),
-  });
+  const evaluated = (one: Judged): Evaluated => ({ ...one, reward: reward(one, one.decisions) });
   const within = async (aim: number): Promise<readonly number[] | null> => {
     const tighter = limits.map((limit) => (limit === latency ? { ...limit, limit: aim } : limit));
     const bounds = { sizes, ...combined(tighter, macsOf), rounding };
-    const ranked = episodes.all().map(({ decisions, accuracy }) => evaluated(decisions, accuracy));
+    const ranked = episodes.all().map(evaluated);
     ranked.sort((a, b) => b.reward - a.reward);
     let best: Evaluated | null = null;
     for (const { decisions } of ranked.slice(0, SCALED_DOWN)) {
@@ -48,7 +44,7 @@ export function fastEnough(
       const shares = decisions.map((count, t) => count / sizes[t]!);
       const kept = actionsWithin(shares, bounds);
       if (!kept) return null;
-      const one = evaluated(kept, episodes.accuracyOf(kept));
+      const one = evaluated(episodes.judged(kept));
       if (!best || one.reward > best.reward) best = one;
       await turnOfOthers();
     }
@@ -67,7 +63,7 @@ interface Rivalled {
   readonly chosen: readonly number[];
   /** The latency that files are measured for, if one is. */
   readonly latency: PruneLimit | undefined;
-  readonly judge: (kept: readonly number[]) => number;
+  readonly judge: (kept: readonly number[]) => Judgement;
 }
 
 /** The rules' policies, and the best of random ones; where files are measured, within what the estimate of the chosen one came to. */
@@ -91,6 +87,6 @@ export function rivals(
     else onNote(`${name}: this rule cannot meet the limit`);
   }
   const rng = createRng(recipe.seed).fork("random policies");
-  const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(bounds, rng)).map((kept) => ({ kept, accuracy: judge(kept) }));
+  const drawn = Array.from({ length: RANDOM_POLICIES }, () => randomPolicy(bounds, rng)).map((kept) => ({ kept, ...judge(kept) }));
   return [...policies, { name: "random", decisions: drawn.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).kept }];
 }

@@ -1,7 +1,7 @@
 /** @file Policies of bits that are trained at the end: the one that was found, as fast and small as measured, and simple ones beside it. */
 import { someOf } from "../data/image-set.ts";
 import { measureModel } from "../hardware/measure.ts";
-import type { Precision } from "../hardware/precision.ts";
+import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { greedyBits } from "../quantize/baselines.ts";
 import { withinBudget } from "../quantize/budget.ts";
 import { fromDecisions, toDecisions } from "../quantize/environment.ts";
@@ -9,7 +9,7 @@ import { bitOps, type QuantizableLayer } from "../quantize/layers.ts";
 import { policyOf, type QuantizedNetwork } from "../quantize/network.ts";
 import { measureSensitivities } from "../quantize/sensitivity.ts";
 import { policyKey } from "../rl/policy-search.ts";
-import { evaluate } from "../train/evaluate.ts";
+import { evaluate, outputsOn } from "../train/evaluate.ts";
 import { systemClock } from "../util/clock.ts";
 import { combined } from "../util/combined-limits.ts";
 import { createProgress } from "../util/progress.ts";
@@ -39,17 +39,22 @@ const ATTEMPTS = 8;
 export async function greedyPolicy(options: CompressionOptions, context: QuantizationContext): Promise<readonly Precision[] | null> {
   const { data, recipe, resume, signal, searchUntil, onProgress, clock = systemClock } = options;
   const { layers, limits, folder, prepare } = context;
-  const losses = folder.journal<{ bits: readonly number[]; loss: number }>("sensitivities", resume === true);
-  const before = new Map(losses.entries.map(({ bits, loss }) => [policyKey(bits), loss]));
+  const divergences = folder.journal<{ bits: readonly number[]; divergence: number }>("sensitivities", resume === true);
+  const before = new Map(divergences.entries.map(({ bits, divergence }) => [policyKey(bits), divergence]));
   const few = someOf(data.validation, SENSITIVITY_IMAGES, createRng(recipe.seed).fork("sensitivities"));
+  const { normalisation } = data;
+  const reference = (() => {
+    using float = prepare(layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS })));
+    return outputsOn(float.graph, float.params, few, { normalisation });
+  })();
   const lossOf = (bits: readonly Precision[]): number => {
     const key = toDecisions(bits);
     const kept = before.get(policyKey(key));
     if (kept !== undefined) return kept;
     using net = prepare(bits);
-    const { loss } = evaluate(net.graph, net.params, few, { normalisation: data.normalisation });
-    losses.append({ bits: key, loss });
-    return loss;
+    const divergence = evaluate(net.graph, net.params, few, { normalisation, reference }).divergence!;
+    divergences.append({ bits: key, divergence });
+    return divergence;
   };
   const onDone = createProgress("sensitivities", layers.length, clock, onProgress);
   const ends = [signal, searchUntil].filter((one) => one !== undefined);
@@ -93,7 +98,7 @@ export async function confirmedPolicy(
   if (!latency && limits.limits.every(({ kind }) => kind !== "size")) return found;
   const fastEnough = async (): Promise<readonly number[]> => {
     if (!latency) return found;
-    const ranked = [...episodes.all()].sort((a, b) => b.accuracy - a.accuracy);
+    const ranked = [...episodes.all()].sort((a, b) => a.divergence! - b.divergence!);
     return confirmMeasured({
       candidates: ranked.map(({ decisions }) => decisions),
       estimate: (one) => latency.cost(fromDecisions(one)),
@@ -111,9 +116,9 @@ export function rivals(
   { alike, greedy }: { readonly alike: readonly (readonly Precision[])[]; readonly greedy: readonly Precision[] | null },
 ): Finalist<"uniform" | "greedy">[] {
   const policies: Finalist<"uniform" | "greedy">[] = [];
-  const scored = alike.map(toDecisions).map((decisions) => ({ decisions, accuracy: context.episodes.accuracyOf(decisions) }));
-  if (scored.length > 0)
-    policies.push({ name: "uniform", decisions: scored.reduce((a, b) => (b.accuracy > a.accuracy ? b : a)).decisions });
+  const judged = alike.map((bits) => context.episodes.judged(toDecisions(bits)));
+  if (judged.length > 0)
+    policies.push({ name: "uniform", decisions: judged.reduce((a, b) => (b.divergence! < a.divergence! ? b : a)).decisions });
   else options.onNote?.("uniform: no uniform bits are within the limit");
   if (greedy) policies.push({ name: "greedy", decisions: toDecisions(fittingSize(options, context, greedy)) });
   return policies;

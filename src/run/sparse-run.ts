@@ -175,11 +175,11 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
       seed: recipe.seed + i,
       starts: [layers.map(() => 1)],
       agent: { warmup: options.warmup, capacity: 100 * layers.length },
-      known: new Map(journal.entries.filter(({ round }) => round === i).map(({ kept, accuracy }) => [policyKey(kept), accuracy])),
+      known: new Map(journal.entries.filter(({ round }) => round === i).map(({ kept, accuracy }) => [policyKey(kept), { accuracy }])),
       evaluate: (kept) => {
         const accuracy = score(kept);
         journal.append({ round: i, kept, accuracy });
-        return accuracy;
+        return { accuracy };
       },
       onEpisode: async (event) => {
         folder.log({ type: "episode", ...event, episode: i * options.episodes + event.episode });

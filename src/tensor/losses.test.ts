@@ -3,7 +3,7 @@ import { random, zeros } from "../../test/reference/array.ts";
 import { expectClose } from "../../test/reference/engine.ts";
 import { crossEntropy as reference } from "../../test/reference/ops.ts";
 import { createRng } from "../util/rng.ts";
-import { crossEntropy, softTargets } from "./losses.ts";
+import { crossEntropy, klDivergence, softTargets } from "./losses.ts";
 import { createScope, fromArray, valuesOf } from "./tensor.ts";
 
 const [N, K] = [5, 7];
@@ -35,6 +35,20 @@ test("soft targets are mixed with the labels", () => {
   const actual = crossEntropy(fromArray([N, K], student.data), labels, { soft: { probabilities, ratio: 0.5 } });
   expect(actual.loss).toBeCloseTo(expected.loss, 5);
   expectClose(valuesOf(actual.gradient!), expected.gradient.data, "gradient", 1e-6);
+});
+
+test("the divergence from a reference is what its cross-entropy lies above its entropy, and 0 from itself", () => {
+  using _scope = createScope();
+  const rng = createRng(4);
+  const [own, other] = [random([N, K], rng, { scale: 2 }), random([N, K], rng, { scale: 2 })];
+  const logits = fromArray([N, K], own.data);
+  const p = softTargets(fromArray([N, K], other.data));
+  const entropy = -p.reduce((sum, v) => sum + v * Math.log(v), 0) / N;
+  const targets = { shape: [N, K], data: Float64Array.from(p) };
+  expect(klDivergence(logits, p)).toBeCloseTo(reference(own, targets).loss - entropy, 5);
+  expect(klDivergence(logits, softTargets(logits))).toBeCloseTo(0, 6);
+  expect(klDivergence(fromArray([1, 2], [0, 1e4]), Float32Array.of(1, 0))).toBeLessThan(100);
+  expect(() => klDivergence(logits, p.subarray(1))).toThrow("one probability per logit of f32[5,7], got 34");
 });
 
 test("softened targets are rows of probabilities", () => {

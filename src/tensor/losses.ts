@@ -3,6 +3,9 @@ import { assertShape } from "../errors.ts";
 import { softmaxRow } from "./ops/features.ts";
 import { describe, empty, type Tensor, valuesOf } from "./tensor.ts";
 
+/** Of float32: what rounds to none would be infinitely unlikely. */
+const LEAST_PROBABILITY = 1e-12;
+
 export interface LossResult {
   /** Mean over the batch, nats. */
   readonly loss: number;
@@ -57,6 +60,22 @@ export function crossEntropy(logits: Tensor, labels: Int32Array, options: CrossE
     if (best === labels[i]) correct++;
   }
   return { loss: (weight * loss) / n, correct, gradient };
+}
+
+/**
+ * Mean over the batch of KL(p ‖ softmax(z)) = Σₖ p ln(p / softmax(z)), nats.
+ * @param logits [N, K] plain @param reference p, [N, K]
+ */
+export function klDivergence(logits: Tensor, reference: Float32Array): number {
+  const [n, classes] = logits.shape as [number, number];
+  assertShape(
+    reference.length === n * classes,
+    () => `klDivergence: there must be one probability per logit of ${describe(logits)}, got ${reference.length}`,
+  );
+  const probabilities = softTargets(logits);
+  let sum = 0;
+  for (const [i, p] of reference.entries()) if (p > 0) sum += p * Math.log(p / Math.max(probabilities[i]!, LEAST_PROBABILITY));
+  return sum / n;
 }
 
 /** softmax(logits / temperature) row by row: soft targets of a teacher. */

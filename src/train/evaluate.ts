@@ -4,8 +4,8 @@ import type { Batch, DataSplits, ImageSet } from "../data/types.ts";
 import type { Graph } from "../graph/types.ts";
 import type { ParameterStore } from "../nn/parameters.ts";
 import { run } from "../nn/run.ts";
-import { crossEntropy } from "../tensor/losses.ts";
-import { createScope, fromArray } from "../tensor/tensor.ts";
+import { crossEntropy, klDivergence, softTargets } from "../tensor/losses.ts";
+import { createScope, fromArray, type Tensor } from "../tensor/tensor.ts";
 import { createRng } from "../util/rng.ts";
 
 export interface Evaluation {
@@ -14,6 +14,8 @@ export interface Evaluation {
   /** Mean cross-entropy, nats. */
   readonly loss: number;
   readonly count: number;
+  /** Mean KL divergence from `reference`, nats; absent without one. */
+  readonly divergence?: number;
 }
 
 export interface EvaluateOptions {
@@ -21,27 +23,32 @@ export interface EvaluateOptions {
   readonly batchSize?: number;
   /** "eval": running statistics (default); "batch": each batch's own, for networks sampled from a supernet. */
   readonly mode?: "eval" | "batch";
+  /** What another network gives for each image of the set, from `outputsOn`. */
+  readonly reference?: readonly Float32Array[];
 }
 
-/** Loss and hits of one batch, without gradients. */
+function logitsOf(graph: Graph, params: ParameterStore, batch: Batch, mode: "eval" | "batch"): Tensor {
+  const x = fromArray([batch.size, ...graph.input.shape], batch.x);
+  return run(graph, params, x, { tape: null, mode });
+}
+
+/** Loss, hits and divergence from `reference` (0 without one) of one batch, without gradients. */
 export function evaluateBatch(
   graph: Graph,
   params: ParameterStore,
   batch: Batch,
   mode: "eval" | "batch",
-): { loss: number; correct: number } {
+  reference?: Float32Array,
+): { loss: number; correct: number; divergence: number } {
   using _scope = createScope();
-  const x = fromArray([batch.size, ...graph.input.shape], batch.x);
-  return crossEntropy(run(graph, params, x, { tape: null, mode }), batch.labels, { gradient: false });
+  const logits = logitsOf(graph, params, batch, mode);
+  const { loss, correct } = crossEntropy(logits, batch.labels, { gradient: false });
+  return { loss, correct, divergence: reference ? klDivergence(logits, reference) : 0 };
 }
 
-/** Evaluates every image of `set` once, unaugmented, in order. */
-export function evaluate(graph: Graph, params: ParameterStore, set: ImageSet, options: EvaluateOptions): Evaluation {
-  const { normalisation, batchSize = 250, mode = "eval" } = options;
-  let loss = 0;
-  let correct = 0;
-  let count = 0;
-  const order = {
+/** Every image once, unaugmented, in order. */
+const inOrder = (set: ImageSet, { normalisation, batchSize = 250 }: EvaluateOptions) =>
+  batches(set, {
     batchSize: Math.min(batchSize, set.count),
     normalisation,
     augmentation: null,
@@ -49,12 +56,27 @@ export function evaluate(graph: Graph, params: ParameterStore, set: ImageSet, op
     epoch: 0,
     shuffle: false,
     dropLast: false,
-  };
-  for (const batch of batches(set, order)) {
-    const result = evaluateBatch(graph, params, batch, mode);
+  });
+
+/** Probabilities [N, K] of each batch, for comparing other networks with. */
+export function outputsOn(graph: Graph, params: ParameterStore, set: ImageSet, options: EvaluateOptions): Float32Array[] {
+  return Array.from(inOrder(set, options), (batch) => {
+    using _scope = createScope();
+    return softTargets(logitsOf(graph, params, batch, options.mode ?? "eval"));
+  });
+}
+
+/** Evaluates every image of `set` once, unaugmented, in order. */
+export function evaluate(graph: Graph, params: ParameterStore, set: ImageSet, options: EvaluateOptions): Evaluation {
+  const { mode = "eval", reference } = options;
+  let [loss, correct, count, divergence] = [0, 0, 0, 0];
+  let i = 0;
+  for (const batch of inOrder(set, options)) {
+    const result = evaluateBatch(graph, params, batch, mode, reference?.[i++]);
     loss += result.loss * batch.size;
     correct += result.correct;
+    divergence += result.divergence * batch.size;
     count += batch.size;
   }
-  return { accuracy: correct / count, loss: loss / count, count };
+  return { accuracy: correct / count, loss: loss / count, count, ...(reference ? { divergence: divergence / count } : {}) };
 }
