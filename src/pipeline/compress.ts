@@ -19,6 +19,7 @@ import {
   LOWEST_DENSITY,
   pruningTargets,
   quantizationFor,
+  type Reach,
   type ReachedLimit,
   reachOf,
   requireReach,
@@ -34,10 +35,7 @@ const TUNE_LR = { pruned: 0.1, quantized: 0.02 } as const;
 /** Policies that are trained alike with `--baselines`: the found one and the rules. */
 const FINALISTS = { pruned: 5, quantized: 3 } as const;
 
-interface Plan {
-  readonly reached: readonly ReachedLimit[];
-  /** Of channels. */
-  readonly step: number;
+interface Plan extends Reach {
   readonly targets: ReturnType<typeof pruningTargets>;
   readonly isQuantized: boolean;
   /** null without a limited time. */
@@ -51,12 +49,13 @@ function planOf(opened: OpenedModel, costs: readonly CostLimit[], settings: Stag
     const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
     const model = trainable(opened.model, images);
     const onMeasured = (done: number, total: number) => onProgress?.({ task: "measuring layers", done, total });
-    const { reached, step } = await reachOf({ model, costs, device, images, seed: recipe.seed, onMeasured });
+    const reach = await reachOf({ model, costs, device, images, seed: recipe.seed, onMeasured });
+    const { reached } = reach;
     for (const limit of reached) onNote(describeReach(limit));
     for (const limit of reached) requireReach(limit);
     const targets = pruningTargets(reached);
     const isQuantized = reached.some(
-      ({ kind, limit, now, leverage }) => isAlwaysInBits(kind, device) || (leverage.eightBits < 1 && limit < now),
+      ({ kind, limit, now, leverage }) => isAlwaysInBits(kind, device) || (leverage.fewestBits < 1 && limit < now),
     );
     const left = deadline.leftMs();
     const pace = left === null ? null : measurePace(model.graph, data, recipe.batchSize, clock);
@@ -64,7 +63,7 @@ function planOf(opened: OpenedModel, costs: readonly CostLimit[], settings: Stag
       const least = (isNeeded: boolean, stage: "pruned" | "quantized") => (isNeeded ? leastSearchMs(stage, pace, imagesOf(settings)) : 0);
       requireTime(left, least(targets.length > 0, "pruned") + least(isQuantized, "quantized"));
     }
-    return { reached, step, targets, isQuantized, pace };
+    return { ...reach, targets, isQuantized, pace };
   });
 }
 
@@ -125,6 +124,7 @@ function pruneStage(
       budgets,
       reward: "accuracy",
       step: plan.step,
+      measured: plan.measured,
       lowest: LOWEST_DENSITY,
     });
     return { stage, card, constraints, originalTest: original.test, isCancelled };
@@ -149,6 +149,8 @@ function quantizeStage(opened: OpenedModel, share: number, plan: Plan, settings:
 }
 
 const areMet = ({ constraints }: StageOutcome): boolean => constraints.every(({ isMet }) => isMet);
+/** By which factor the limit that is missed most is missed. */
+const missedBy = ({ constraints }: StageOutcome): number => Math.max(...constraints.map(({ value, limit }) => value / limit));
 
 /** Every cost as if bits changed nothing. */
 const withFloats = (reached: readonly ReachedLimit[]): ReachedLimit[] =>
@@ -164,7 +166,9 @@ const withFloats = (reached: readonly ReachedLimit[]): ReachedLimit[] =>
 async function attemptOnCpu(opened: OpenedModel, pruned: OpenedModel, plan: Plan, settings: StageSettings): Promise<StageOutcome[]> {
   const { stages, onNote, signal } = settings;
   const floats = withFloats(plan.reached);
-  const canPrune = floats.every(({ now, limit, leverage }) => leverage.pruned * now <= limit);
+  const canPrune = floats.every(
+    ({ kind, now, limit, leverage }) => !isAlwaysInBits(kind, settings.device) && leverage.pruned * now <= limit,
+  );
   const quantized = await stages.once("integers on this cpu", async () => {
     try {
       return await quantizeStage(pruned, canPrune ? SHARES.attempt : 1, plan, settings);
@@ -175,7 +179,11 @@ async function attemptOnCpu(opened: OpenedModel, pruned: OpenedModel, plan: Plan
   });
   if (quantized && (areMet(quantized) || !canPrune || signal?.aborted)) return [quantized];
   onNote("integers do not make this network fast enough on this cpu: it is pruned to the limit with floats instead");
-  return [...(quantized ? [quantized] : []), await pruneStage("pruned-alone", opened, pruningTargets(floats), 1, plan, settings)];
+  const prune = () => pruneStage("pruned-alone", opened, pruningTargets(floats), 1, plan, settings);
+  if (!quantized) return [await prune()];
+  const alone = await unlessOutOfReach(prune, settings);
+  if (!alone) return [quantized];
+  return areMet(alone) || missedBy(alone) < missedBy(quantized) ? [quantized, alone] : [alone, quantized];
 }
 
 /**

@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Stage as SupernetStage } from "../joint/stages.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { JUDGED } from "../run/joint-search-options.ts";
+import { JUDGED_IMAGES } from "../run/quantized-policies.ts";
 
 /** Of one network at one batch size, on this machine. */
 export interface Pace {
@@ -96,7 +97,8 @@ export function requireTime(leftMs: number, leastMs: number): void {
 export type SearchStage = "pruned" | "quantized";
 
 function searchCosts(stage: SearchStage, { stepMs, imageMs }: Pace, images: Images) {
-  const evaluationMs = imageMs * images.validation * PRUNED_EVALUATION;
+  const judged = stage === "pruned" ? images.validation : Math.min(JUDGED_IMAGES, images.validation);
+  const evaluationMs = imageMs * judged * PRUNED_EVALUATION;
   const step = stage === "pruned" ? stepMs : WITH_BITS * stepMs;
   return {
     episodeMs: stage === "pruned" ? evaluationMs : evaluationMs + SHORT_TUNE.steps * step,

@@ -11,7 +11,7 @@ import { openRunFolder, type RunFolder } from "../run/folder.ts";
 import type { JointDescription } from "../run/joint-folder.ts";
 import type { OpenedModel } from "../run/model-file.ts";
 import type { PruneDevice } from "../run/prune-limits.ts";
-import { requireSameRun } from "../run/resume.ts";
+import { bringBack, requireSameRun, setAside } from "../run/resume.ts";
 import { STAGES_FILE, type StageName } from "../run/stage-names.ts";
 import type { SpaceDescription } from "../space/description.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
@@ -60,7 +60,7 @@ export interface OptimizeRunOptions {
   readonly config: Readonly<Record<string, unknown>>;
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
-  /** A stage begins; from the first on there is something to save. */
+  /** A stage begins. */
   readonly onStage?: (name: StageName, dir: string) => void;
   readonly onProgress?: OnProgress;
   readonly onNote?: (text: string) => void;
@@ -99,27 +99,38 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   if (model && method === "joint")
     throw new AppError("CONFIG", `optimize: --method joint must be used without a model, got ${model.path} — leave one of them out`);
   if (resume) requireSameRun(dir, config, MAY_DIFFER);
+  const replaced = resume ? null : setAside(dir);
   using folder = openRunFolder(dir, config, clock);
+  /** Until a stage has something to save, the folder is as it was before whatever ends the run. */
+  const undo = () => {
+    if (resume) return;
+    folder.discard();
+    bringBack(dir);
+  };
   let isBegun = resume;
-  const onStage = (name: StageName, at: string) => {
+  process.once("exit", undo);
+  const onBegun = () => {
     isBegun = true;
-    options.onStage?.(name, at);
+    process.off("exit", undo);
+    replaced?.remove();
   };
   const { timeMs, startedMs = clock.nowMs() } = options;
   const deadline = createDeadline({ timeMs, folder, resume, clock, startedMs });
-  const stages = createStages({ folder, deadline, resume, ...(signal ? { signal } : {}), onStage });
+  const stages = createStages({ folder, deadline, resume, ...(signal ? { signal } : {}), onStage: options.onStage ?? (() => {}) });
   const onProgress: OnProgress = (event) => {
     deadline.tick();
     options.onProgress?.(event);
   };
-  const settings: StageSettings = { ...options, stages, deadline, clock, onProgress, onNote: options.onNote ?? (() => {}) };
+  const settings: StageSettings = { ...options, stages, deadline, clock, onBegun, onProgress, onNote: options.onNote ?? (() => {}) };
   let route: Route;
   try {
     route = await routeOf(options, settings);
   } catch (error) {
-    if (!isBegun) folder.discard();
+    process.off("exit", undo);
+    if (!isBegun) undo();
     throw error;
   }
+  onBegun();
   const isCancelled = signal?.aborted === true;
   const last = route.outcomes.at(-1);
   const card = last?.card ?? (await asItIs(options, folder));

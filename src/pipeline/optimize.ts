@@ -10,7 +10,7 @@ import { openDevice } from "../hardware/open.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
 import { modelFingerprint, type OpenedModel, openModel } from "../run/model-file.ts";
-import { requireFreeFolder, setAside } from "../run/resume.ts";
+import { requireFreeFolder } from "../run/resume.ts";
 import type { StageName } from "../run/stage-names.ts";
 import { requireBatch } from "../run/train-run.ts";
 import { mobileNetSpace } from "../space/description.ts";
@@ -119,7 +119,6 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     augmentation: { crop: 4, flip: config.flip },
     seed: config.seed,
   };
-  const replaced = setAside(config.out, { resume });
   const result = await runOptimize({
     model: opened,
     data,
@@ -158,18 +157,11 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
     },
     resume,
     ...(signal ? { signal } : {}),
-    onStage: (name, dir) => {
-      replaced.remove();
-      emit({ type: "stage", name, dir });
-    },
+    onStage: (name, dir) => emit({ type: "stage", name, dir }),
     onProgress,
     onNote,
     clock,
-  }).catch((error) => {
-    replaced.restore();
-    throw error;
   });
-  replaced.remove();
   return { ...result, model: readFileSync(join(config.out, "model.onnx")), dir: config.out };
 }
 

@@ -10,7 +10,7 @@ import { cheapestBits, uniformBits } from "../quantize/budget.ts";
 import { withParameters } from "../run/compression-steps.ts";
 import { formatCost, LIMIT_KINDS, nameCost } from "../run/limit-kinds.ts";
 import { prepareQuantization } from "../run/prepare-quantization.ts";
-import { type PruneDevice, pruneLimits } from "../run/prune-limits.ts";
+import { type MeasuredModel, type PruneDevice, pruneLimits } from "../run/prune-limits.ts";
 import { quantizeCosts } from "../run/quantize-limits.ts";
 import { admitting } from "../util/units.ts";
 import { BITOPS_PER_MAC, type CostKind, type CostLimit, dependsOnBits, PRUNED_AS } from "./limits.ts";
@@ -90,8 +90,16 @@ async function bitCosts(
   );
 }
 
-/** @returns each limit, and the step of channels to prune by @throws AppError CONFIG for a cost that the device cannot tell */
-export async function reachOf(options: ReachOptions): Promise<{ readonly reached: readonly ReachedLimit[]; readonly step: number }> {
+export interface Reach {
+  readonly reached: readonly ReachedLimit[];
+  /** Of channels to prune by. */
+  readonly step: number;
+  /** Where a latency is that on this CPU: pruning goes by the same. */
+  readonly measured: MeasuredModel | null;
+}
+
+/** @throws AppError CONFIG for a cost that the device cannot tell */
+export async function reachOf(options: ReachOptions): Promise<Reach> {
   const { model, costs, device } = options;
   const prunable = analyse(model.graph);
   const step = await stepOf(costs, device, prunable);
@@ -118,7 +126,7 @@ export async function reachOf(options: ReachOptions): Promise<{ readonly reached
     const leverage = { pruned, eightBits: Math.min(1, own.eight / now), fewestBits, both: Math.min(both, pruned, fewestBits) };
     return { kind, now, limit, leverage };
   });
-  return { reached, step };
+  return { reached, step, measured: byKind.get("latency")?.measured ?? null };
 }
 
 /** One line a limit: now, the limit, and what can be reached. */

@@ -31,6 +31,8 @@ export interface StageSettings {
   readonly stages: Stages;
   readonly deadline: Deadline;
   readonly clock: Clock;
+  /** A stage has something to save: what the run replaces may go. */
+  readonly onBegun: () => void;
   /** Of the user. */
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -76,6 +78,7 @@ export function commonOptions({ recipe, config, signal, onProgress, ...rest }: S
     threads: rest.threads,
     clock: rest.clock,
     onNote: rest.onNote,
+    onStart: rest.onBegun,
     ...(signal ? { signal } : {}),
     ...(onProgress ? { onProgress } : {}),
   };

@@ -187,6 +187,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
       data,
       device,
       budgets: limits.map(absolute),
+      isReachable: true,
       recipe: { ...recipe, epochs, lr: lrFor(recipe.batchSize, TUNE_LR) },
       dir,
       resume,

@@ -35,6 +35,8 @@ import { unlessOutOfReach } from "./so-far.ts";
 
 /** What pruning and quantisation each leave of what the architecture costs, as far as they bear on a limit. */
 const SHARE_OF_STAGE = 0.8;
+/** A latency limit of architectures is above that of the smallest network by as much as sums of measured operators may be off. */
+const LEAST_ROOM = 1.05;
 /** Of the whole time. */
 const ARCHITECTURE_SHARE = 0.5;
 /** Random networks by which a limit is expressed in MACs. */
@@ -86,7 +88,10 @@ function shareOfLater(kind: CostKind, device: JointDevice): number {
  */
 async function architectureBudget(space: SpaceDescription, costs: Plan["costs"], device: JointDevice): Promise<Plan["budget"]> {
   const [only, second] = costs;
-  if (only!.kind === "latency" && !second && !isAccelerator(device)) return { kind: "latency", limit: only!.limit / SHARE_OF_STAGE };
+  if (only!.kind === "latency" && !second && !isAccelerator(device)) {
+    const least = await costOfGraph("latency", smallestGraph(space), device);
+    return { kind: "latency", limit: Math.max(LEAST_ROOM * least, only!.limit / SHARE_OF_STAGE) };
+  }
   const rng = createRng(11);
   const graphs = Array.from({ length: DRAWS }, () => architectureGraph(space, sampleArchitecture(space, rng)));
   const { fixed, perChoice } = macsTable(space);
@@ -129,9 +134,10 @@ export async function staged(space: SpaceDescription, costs: readonly CostLimit[
   });
   const { budget, effort } = plan;
   const found = await stages.run("architecture", async ({ dir, resume }): Promise<StageOutcome> => {
-    const { distillation, ...common } = commonOptions(settings, "architecture");
+    const { distillation, onStart: onSearchStart, ...common } = commonOptions(settings, "architecture");
     const { card, isCancelled } = await runNas({
       ...common,
+      onSearchStart,
       data,
       space,
       device,

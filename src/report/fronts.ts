@@ -13,6 +13,9 @@ export interface CostFront extends Front {
 /** A run that limited nothing searched for what its MACs are worth. */
 const UNLIMITED = { name: "macs", unit: "MACs", limit: null, value: Number.NaN } as const;
 
+/** Limits that differ by less are one. */
+const SAME = 1e-6;
+
 /** What a figure says of the cost that it is about. */
 function labelled(name: string, unit: string, limit: number | null): Pick<CostFront, "name" | "title" | "cost" | "limit"> {
   const title = LIMIT_KINDS[name as LimitKind]?.title ?? name;
@@ -50,10 +53,12 @@ function ofStages({ card, stages }: RunData, titleOf: (stage: string) => string)
       fronts.filter((front) => front.name === name).map((front) => ({ stage: title.toLowerCase(), front })),
     );
     const tried = found.flatMap(({ front }) => front.tried);
-    const predicted = found.flatMap(({ front }) => (front.tried.length === 0 ? front.front : []));
-    const scored = found.flatMap(({ front }) => front.scored);
+    // a stage that leaves part of the limit to later ones predicts another thing than the run's file
+    const alike = found.filter(({ front }) => front.limit !== null && limit !== null && Math.abs(front.limit / limit - 1) < SAME);
+    const predicted = alike.flatMap(({ front }) => (front.tried.length === 0 ? front.front : []));
+    const scored = alike.flatMap(({ front }) => front.scored);
     const trained = found.flatMap(({ stage, front }) => front.trained.map((one) => ({ ...one, name: `${stage}: ${one.name}` })));
-    const chosen = found.flatMap(({ front }) => (front.chosen ? [{ ...front.chosen, cost: value }] : []))[0] ?? null;
+    const chosen = alike.flatMap(({ front }) => (front.chosen ? [{ ...front.chosen, cost: value }] : []))[0] ?? null;
     return { ...labelled(name, unit, limit), tried, scored, trained, chosen, front: unbeaten(tried.length > 0 ? tried : predicted) };
   });
 }

@@ -64,6 +64,7 @@ export async function confirmScaled<T>({ first, within, estimate, measure, limit
       missed = Math.min(missed, estimated);
       if (!fastest || value < fastest.value) fastest = { candidate, value };
     }
+    if (attempt === ATTEMPTS - 1) break;
     let aim = (estimated * limit) / value;
     if (fitting) {
       if (!fastest || stepsBack++ === STEPS_BACK) break;

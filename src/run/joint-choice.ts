@@ -7,7 +7,9 @@ import { extract } from "../joint/extract.ts";
 import type { JointLimit } from "../joint/limits.ts";
 import { layerBits } from "../joint/precision.ts";
 import { openPredictor } from "../joint/predictor.ts";
+import { withBitsRaised } from "../joint/raised-bits.ts";
 import { type JointSearchOptions, searchAtRandom, searchJointly } from "../joint/search.ts";
+import { unlike } from "../joint/unlike.ts";
 import { exportWeights } from "../nn/parameters.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { quantizableLayers } from "../quantize/layers.ts";
@@ -54,6 +56,8 @@ export interface SubnetSearch {
 }
 
 const GENERATIONS = 500;
+/** Of the best, so many have what is left of the limits spent on bits. */
+const RAISED = 200;
 
 function runEvolution({ method = "joint" }: JointSearchRunOptions, search: JointSearchOptions): Promise<unknown> {
   if (method === "random") return searchAtRandom(search);
@@ -91,7 +95,19 @@ export async function scoreSubnets(
   });
   if (seen.size === 0)
     throw new AppError("NOT_REACHED", "joint: at least one generation must be completed, got none before the interruption");
-  return [...seen.values()].sort((a, b) => b.accuracy - a.accuracy);
+  const byAccuracy = () => [...seen.values()].sort((a, b) => b.accuracy - a.accuracy);
+  if (isFloat || typeof options.method === "object") return byAccuracy();
+  const best = byAccuracy().slice(0, RAISED);
+  const raised = best.map(({ genome }) => withBitsRaised(space, limits, genome));
+  const predicted = predictor.predict(raised);
+  for (const [i, { genome, accuracy }] of best.entries()) {
+    const more = raised[i]!;
+    seen.delete(genetics.key(genome));
+    // more bits lose nothing, whatever is predicted of them
+    const one = { genome: more, accuracy: Math.max(accuracy, predicted[i]!), costs: limits.map(({ cost }) => cost(more)) };
+    seen.set(genetics.key(more), one);
+  }
+  return byAccuracy();
 }
 
 export function frontierOf(space: ElasticSpace, scored: readonly ScoredSubnet[]): FrontierPoint[] {
@@ -105,12 +121,13 @@ export function frontierOf(space: ElasticSpace, scored: readonly ScoredSubnet[])
 
 /** The predictor's best in the order of their accuracy on validation images, then the others as predicted. */
 async function judgedFirst(
+  space: ElasticSpace,
   best: readonly ScoredSubnet[],
   judge: (genome: Genome) => number,
   { judged: count = JUDGED, signal, onProgress, clock = systemClock }: JointSearchRunOptions,
 ): Promise<readonly ScoredSubnet[]> {
   if (count < 2) return best;
-  const few = best.slice(0, count);
+  const few = unlike(space, best, count);
   const report = createProgress("judging the best", few.length, clock, onProgress);
   const judged: { readonly one: ScoredSubnet; readonly accuracy: number }[] = [];
   for (const one of few) {
@@ -121,7 +138,7 @@ async function judgedFirst(
     await turnOfOthers();
   }
   judged.sort((a, b) => b.accuracy - a.accuracy);
-  return [...judged.map(({ one }) => one), ...best.slice(count)];
+  return [...judged.map(({ one }) => one), ...best.filter((one) => !few.includes(one))];
 }
 
 /** The file as it will be, but for the values of its weights. */
@@ -146,7 +163,7 @@ export async function chooseSubnet(
 ): Promise<ScoredSubnet> {
   const { threads } = options;
   const judge = (genome: Genome) => (search.isFloat ? floatAccuracy(task, genome) : quantizedAccuracy(task, genome));
-  const candidates = await judgedFirst(scored, judge, options);
+  const candidates = await judgedFirst(search.space, scored, judge, options);
   /** What the file is asked for, not the search's estimate. */
   const ofFile = search.limits.filter(({ kind }) => kind === "size" || (kind === "latency" && search.isMeasured));
   if (ofFile.length === 0) return candidates[0]!;

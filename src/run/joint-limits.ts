@@ -7,10 +7,14 @@ import { admitting } from "../util/units.ts";
 import type { Constraint } from "./card.ts";
 import { constraintOf, LIMIT_KINDS } from "./limit-kinds.ts";
 
+/** What no sub-net costs less than. */
+export const leastCost = (space: ElasticSpace, { cost }: JointLimit): number => cost(cheapestGenome(space, cost));
+
 /** @throws AppError INFEASIBLE naming the nearest reachable cost when a limit is below what any sub-net costs */
 export function requireEachReachable(space: ElasticSpace, limits: readonly JointLimit[]): void {
-  for (const { kind, cost, limit } of limits) {
-    const least = cost(cheapestGenome(space, cost));
+  for (const one of limits) {
+    const { kind, limit } = one;
+    const least = leastCost(space, one);
     if (least <= limit) continue;
     const { title, format, dimension } = LIMIT_KINDS[kind];
     throw new AppError(

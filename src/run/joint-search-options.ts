@@ -24,6 +24,8 @@ export interface JointSearchRunOptions extends FineTuneOptions {
   readonly generations?: number;
   /** Of the best as predicted, how many are judged on validation images before one is chosen (default JUDGED). */
   readonly judged?: number;
+  /** The limits were found within reach before: where a latency that is measured anew says otherwise, the fastest sub-nets are searched. */
+  readonly isReachable?: boolean;
   readonly threads: number;
   readonly onStart?: () => void;
 }

@@ -28,7 +28,7 @@ import { contest, type Network } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { chooseSubnet, type FrontierPoint, frontierOf, scoreSubnets } from "./joint-choice.ts";
 import { type JointDescription, readJointDescription, SUPERNET } from "./joint-folder.ts";
-import { constraintsOf, requireEachReachable } from "./joint-limits.ts";
+import { constraintsOf, leastCost, requireEachReachable } from "./joint-limits.ts";
 import type { JointSearchRunOptions } from "./joint-search-options.ts";
 import { openJointTeacher } from "./joint-teacher.ts";
 import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
@@ -100,10 +100,11 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const isFloat = isOnFloats || options.method === "architecture";
   const space = isOnFloats ? floatSpace(description.space) : description.space;
   const measuring = { report: null as ReturnType<typeof createProgress> | null };
-  const limits = await jointLimits(space, device, budgets, (done, total) => {
+  const told = await jointLimits(space, device, budgets, (done, total) => {
     measuring.report ??= createProgress("measuring blocks", total, clock, onProgress);
     measuring.report(done);
   });
+  const limits = options.isReachable ? told.map((one) => ({ ...one, limit: Math.max(one.limit, leastCost(space, one)) })) : told;
   requireEachReachable(space, limits);
   const genetics = createGenetics(space);
   using shared = loadSupernet(description.space, join(supernetDir, SUPERNET));
@@ -182,7 +183,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
         threads,
         precision,
         ...(encoded ? { quantized: encoded() } : {}),
-        constraints: (measured): Constraint[] => constraintsOf(limits, chosen, measured, isMeasured),
+        constraints: (measured): Constraint[] => constraintsOf(told, chosen, measured, isMeasured),
       });
     },
     onOutcome: (all) =>

@@ -71,7 +71,7 @@ export async function preparePruning(options: PruneOptions): Promise<PreparedPru
   const step = options.step === "device" ? await channelStep(options.device, { hasDepthwise: hasDepthwise(prunable) }) : options.step;
   const rounding: Rounding = { step, steps: memberSteps(prunable, step), lowest: options.lowest, isStrict: true };
   const least = cheapest({ prunable, rounding });
-  const measured = options.resume ? readMeasured(dir) : null;
+  const measured = (options.resume ? readMeasured(dir) : null) ?? options.measured ?? null;
   const limits = await pruneLimits({ ...options, measured }, prunable, model, { step, least });
   for (const limit of limits) requireReachable(limit, least);
   const sizes = groupSizes(prunable);

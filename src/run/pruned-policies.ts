@@ -15,7 +15,7 @@ import { boundsOf, type PreparedPruning, type PruneOptions } from "./prepare-pru
 import type { PruneLimit } from "./prune-limits.ts";
 
 const RANDOM_POLICIES = 10;
-/** Of the best policies, so many are scaled down when the file takes longer than was estimated. */
+/** Of the best policies, so many are scaled down when the file takes longer than was estimated; the best alone once the search is out of time. */
 const SCALED_DOWN = 8;
 
 interface FastEnough {
@@ -28,7 +28,7 @@ interface FastEnough {
 
 /** The found policy, or the best of those scaled down so far that the file is within the latency as measured. */
 export function fastEnough(
-  { threads, signal }: PruneOptions,
+  { threads, signal, searchUntil }: PruneOptions,
   { limits, sizes, rounding, macsOf }: PreparedPruning,
   { found, latency, reward, episodes, pruner }: FastEnough,
 ): Promise<readonly number[]> {
@@ -39,7 +39,7 @@ export function fastEnough(
     const ranked = episodes.all().map(evaluated);
     ranked.sort((a, b) => b.reward - a.reward);
     let best: Evaluated | null = null;
-    for (const { decisions } of ranked.slice(0, SCALED_DOWN)) {
+    for (const { decisions } of ranked.slice(0, searchUntil?.aborted ? 1 : SCALED_DOWN)) {
       if (signal?.aborted) return null;
       const shares = decisions.map((count, t) => count / sizes[t]!);
       const kept = actionsWithin(shares, bounds);

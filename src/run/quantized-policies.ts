@@ -31,6 +31,8 @@ export interface QuantizationContext {
   prepare(bits: readonly Precision[]): QuantizedNetwork;
 }
 
+/** Validation images that policies are judged on, at most: divergences tell more of two policies on a tenth of the images than accuracies. */
+export const JUDGED_IMAGES = 2000;
 const SENSITIVITY_IMAGES = 500;
 /** At most so many files are written before one is of the size that is limited. */
 const ATTEMPTS = 8;

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { clearFolder, requireFreeFolder, requireSameRun, setAside } from "./resume.ts";
+import { bringBack, clearFolder, requireFreeFolder, requireSameRun, setAside } from "./resume.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fettle-resume-"));
 const config = { command: "prune", seed: 1, budget: { kind: "macs", ratio: 0.5 }, episodes: 100, epochs: 4, recipe: { lr: 0.1 } };
@@ -47,15 +47,26 @@ test("a run set aside comes back when the one that replaces it cannot begin, and
   const used = mkdtempSync(join(tmpdir(), "fettle-aside-"));
   const read = (file: string) => readFileSync(join(used, file), "utf8");
   for (const file of ["config.json", "run.db", "model.onnx"]) writeFileSync(join(used, file), "old");
-  const first = setAside(used, { resume: false });
+  setAside(used);
   expect(existsSync(join(used, "model.onnx"))).toBe(false);
   writeFileSync(join(used, "config.json"), "new");
-  first.restore();
+  writeFileSync(join(used, "run.db-wal"), "new");
+  bringBack(used);
   expect(["config.json", "run.db", "model.onnx"].map(read)).toEqual(["old", "old", "old"]);
-  const second = setAside(used, { resume: false });
+  expect(readdirSync(used)).toHaveLength(3);
+  const second = setAside(used);
   writeFileSync(join(used, "config.json"), "new");
   second.remove();
-  second.restore();
+  bringBack(used);
   expect(readdirSync(used)).toEqual(["config.json"]);
   expect(read("config.json")).toBe("new");
+});
+
+test("a run set aside comes back to whoever uses the folder next, when the one that was to replace it was killed before it began", () => {
+  const used = mkdtempSync(join(tmpdir(), "fettle-aside-"));
+  for (const file of ["config.json", "run.db", "model.onnx"]) writeFileSync(join(used, file), "old");
+  setAside(used);
+  for (const file of ["config.json", "run.db"]) writeFileSync(join(used, file), "new");
+  expect(() => requireFreeFolder(used)).toThrow("got one that holds a run");
+  expect(readFileSync(join(used, "model.onnx"), "utf8")).toBe("old");
 });

@@ -1,5 +1,5 @@
 /** @file Going on with a run: only what cannot change its course may differ from how it was begun. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { AppError } from "../errors.ts";
 import { STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
@@ -72,10 +72,26 @@ export interface FreeFolderOptions {
   readonly model?: string | undefined;
 }
 
+const ASIDE = ".replaced";
+const REMOVED = ".removed";
+
+/** Brings a run back that was set aside for one that never began, whatever ended that. */
+export function bringBack(dir: string): void {
+  const aside = join(dir, ASIDE);
+  if (!existsSync(aside)) return;
+  for (const file of OF_ONE_RUN) rmSync(join(dir, file), { recursive: true, force: true });
+  for (const file of readdirSync(aside)) {
+    rmSync(join(dir, file), { recursive: true, force: true });
+    renameSync(join(aside, file), join(dir, file));
+  }
+  rmSync(aside, { recursive: true, force: true });
+}
+
 /** @throws AppError CONFIG when the folder holds a run that may not be overwritten, or the model that the new run begins with */
 export function requireFreeFolder(dir: string, { overwrite = false, model }: FreeFolderOptions = {}): void {
   if (model !== undefined && resolve(dirname(model)) === resolve(dir))
     throw new AppError("CONFIG", `run: --out must be another folder than that of the model, got ${dir}`);
+  bringBack(dir);
   if (!overwrite && isTaken(dir))
     throw new AppError(
       "CONFIG",
@@ -88,29 +104,26 @@ export function clearFolder(dir: string): void {
   for (const file of isTaken(dir) ? OF_ONE_RUN : []) rmSync(join(dir, file), { recursive: true, force: true });
 }
 
-const ASIDE = ".replaced";
-
 /**
- * Moves the run that a folder holds out of the way until it is known whether the new one can begin: then it is removed, else it comes back.
- * A run that is gone on with stays, without what it once replaced.
+ * Moves the run that a folder holds out of the way until it is known whether the new one can begin: then it is to be removed, else
+ * `bringBack` undoes it, now or when the folder is used next.
  */
-export function setAside(dir: string, { resume }: { readonly resume: boolean }): { remove(): void; restore(): void } {
-  const aside = join(dir, ASIDE);
-  const remove = () => rmSync(aside, { recursive: true, force: true });
-  if (resume || !isTaken(dir)) return { remove, restore: () => {} };
-  remove();
-  mkdirSync(aside);
-  const moved = [...OF_ONE_RUN, "config.json"].filter((file) => existsSync(join(dir, file)));
-  for (const file of moved) renameSync(join(dir, file), join(aside, file));
-  const restore = () => {
-    if (!existsSync(aside)) return;
-    for (const file of moved) {
-      rmSync(join(dir, file), { recursive: true, force: true });
-      renameSync(join(aside, file), join(dir, file));
-    }
-    remove();
+export function setAside(dir: string): { remove(): void } {
+  bringBack(dir);
+  const [aside, removed] = [join(dir, ASIDE), join(dir, REMOVED)];
+  if (isTaken(dir)) {
+    mkdirSync(aside);
+    const moved = [...OF_ONE_RUN, "config.json"].filter((file) => existsSync(join(dir, file)));
+    for (const file of moved) renameSync(join(dir, file), join(aside, file));
+  }
+  return {
+    remove: () => {
+      // in one step: of what is removed by halves nothing must come back
+      rmSync(removed, { recursive: true, force: true });
+      if (existsSync(aside)) renameSync(aside, removed);
+      rmSync(removed, { recursive: true, force: true });
+    },
   };
-  return { remove, restore };
 }
 
 type Config = Readonly<Record<string, unknown>>;
@@ -121,6 +134,7 @@ const text = (value: unknown): string => JSON.stringify(value) ?? "nothing";
  * @throws AppError CONFIG when nothing was begun there, or with other settings
  */
 export function requireSameRun(dir: string, config: unknown, mayDiffer: readonly string[] = AFTER_THE_SEARCH): void {
+  bringBack(dir);
   const path = join(dir, "config.json");
   if (!existsSync(path))
     throw new AppError("CONFIG", `resume: ${dir} must hold a run that was begun, got no config.json — leave out --resume`);

@@ -32,6 +32,8 @@ export const SEQUENTIAL = "sequential";
  * limit divided by both.
  */
 const SHARE_OF_STAGE = 0.8;
+/** Learning rates beside that of sub-nets with new bits: as the commands for each stage have them by default. */
+const RATES = { pruned: 2, quantized: 0.4 } as const;
 
 /** The folder of a stage or route: gone on with where it was begun, else made ready for another run. */
 export function inFolder(dir: string, { resume, overwrite = false }: JointCompareOptions) {
@@ -48,7 +50,7 @@ export async function runSequentialRoute(options: JointCompareOptions, limit: nu
   const absolute = (value: number) => ({ kind, quantity: { kind: "absolute", value } as const });
   const path = (stage: string) => join(dir, SEQUENTIAL, stage);
   const third = Math.floor(recipe.epochs / 3);
-  const trained = (epochs: number) => ({ recipe: { ...recipe, epochs } });
+  const trained = (epochs: number, rate = 1) => ({ recipe: { ...recipe, epochs, lr: rate * recipe.lr } });
   const common = { data, episodes, warmup: Math.ceil(episodes / 4), baselines: false } as const;
   const of = async (model: string) => {
     const opened = await openModel(model);
@@ -79,7 +81,7 @@ export async function runSequentialRoute(options: JointCompareOptions, limit: nu
       runPrune({
         ...options,
         ...common,
-        ...trained(third),
+        ...trained(third, RATES.pruned),
         ...folder,
         ...(await of(path(before))),
         budgets: [absolute(limit / SHARE_OF_STAGE)],
@@ -96,7 +98,7 @@ export async function runSequentialRoute(options: JointCompareOptions, limit: nu
     runQuantize({
       ...options,
       ...common,
-      ...trained(left),
+      ...trained(left, RATES.quantized),
       ...folder,
       ...(await of(path(before))),
       budgets: [absolute(limit)],

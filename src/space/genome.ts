@@ -1,4 +1,5 @@
 /** @file A sub-net and its bits as a list of small integers: what a search draws, changes and crosses. */
+import { AppError } from "../errors.ts";
 import type { Precision } from "../hardware/precision.ts";
 import type { Rng } from "../util/rng.ts";
 import type { ElasticSpace } from "./elastic.ts";
@@ -34,6 +35,9 @@ export interface JointChoice {
   readonly bits: readonly BlockBits[];
 }
 
+/** Genes are bytes. */
+const MOST_OPTIONS = 255;
+
 export interface Genetics {
   /** How many options every gene has. */
   readonly options: Uint8Array;
@@ -54,14 +58,22 @@ export interface Genetics {
   encode(choice: JointChoice): Genome;
 }
 
+/** @throws AppError CONFIG for a gene of too many options */
 export function createGenetics(space: ElasticSpace): Genetics {
   const blocks = elasticBlocks(space);
   const { stages, kernels, bits } = space;
   const blockStart = (i: number) => stages.length + i * PER_BLOCK;
-  const options = Uint8Array.from([
+  const counts = [
     ...stages.map(({ blocks: count, leastBlocks }) => count - leastBlocks + 1),
-    ...blocks.flatMap(({ middles }) => [kernels.length, middles.length, ...Array(PER_BLOCK - 2).fill(bits.length)]),
-  ]);
+    ...blocks.flatMap(({ middles }) => [kernels.length, middles.length, ...Array<number>(PER_BLOCK - 2).fill(bits.length)]),
+  ];
+  const most = Math.max(...counts);
+  if (most > MOST_OPTIONS)
+    throw new AppError(
+      "CONFIG",
+      `space ${space.name}: a block must have at most ${MOST_OPTIONS} widths to choose from, got ${most} — raise the step of its expansion`,
+    );
+  const options = Uint8Array.from(counts);
   const draw = (genome: Genome, from: number, count: number, rng: Rng) => {
     for (let i = from; i < from + count; i++) genome[i] = rng.int(options[i]!);
   };
