@@ -1,6 +1,7 @@
 /** @file A trained model made smaller: channels by AMC, then bits by HAQ, each as far as the limits ask for. */
 import { AppError } from "../errors.ts";
 import { isCpu } from "../hardware/kinds.ts";
+import { quantizableLayers } from "../quantize/layers.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { CALIBRATION_BATCHES, calibrationImages, trainable } from "../run/compression-steps.ts";
 import { type OpenedModel, openModel } from "../run/model-file.ts";
@@ -38,6 +39,8 @@ const FINALISTS = { pruned: 5, quantized: 3 } as const;
 interface Plan extends Reach {
   readonly targets: ReturnType<typeof pruningTargets>;
   readonly isQuantized: boolean;
+  /** Whose bits are to be found. */
+  readonly layers: number;
   /** null without a limited time. */
   readonly pace: Pace | null;
 }
@@ -63,12 +66,12 @@ function planOf(opened: OpenedModel, costs: readonly CostLimit[], settings: Stag
       const least = (isNeeded: boolean, stage: "pruned" | "quantized") => (isNeeded ? leastSearchMs(stage, pace, imagesOf(settings)) : 0);
       requireTime(left, least(targets.length > 0, "pruned") + least(isQuantized, "quantized"));
     }
-    return { ...reach, targets, isQuantized, pace };
+    return { ...reach, targets, isQuantized, layers: quantizableLayers(model.graph).length, pace };
   });
 }
 
 /** @param share of what is left of the time */
-function effortOf(name: StageName, share: number, { pace }: Plan, settings: StageSettings): Promise<SearchEffort> {
+function effortOf(name: StageName, share: number, { layers, pace }: Plan, settings: StageSettings): Promise<SearchEffort> {
   const { deadline, stages, episodes, epochs, baselines } = settings;
   const stage = name === "quantized" ? "quantized" : "pruned";
   const given = { ...(episodes === undefined ? {} : { episodes }), ...(epochs === undefined ? {} : { epochs }) };
@@ -76,7 +79,11 @@ function effortOf(name: StageName, share: number, { pace }: Plan, settings: Stag
     const left = deadline.leftMs();
     const counts = imagesOf(settings);
     if (!pace || left === null) return { ...defaultSearch(counts), ...given };
-    const planned = planSearch(stage, share * left, pace, counts, { given, finalists: baselines ? FINALISTS[stage] : 1 });
+    const planned = planSearch(stage, share * left, pace, counts, {
+      given,
+      finalists: baselines ? FINALISTS[stage] : 1,
+      layers: stage === "quantized" ? layers : 0,
+    });
     settings.onNote(`in this time ${planned.episodes} policies are tried, and what is found is trained for ${planned.epochs} epochs`);
     return planned;
   });
@@ -91,7 +98,7 @@ async function searchOptions(
   settings: StageSettings,
 ) {
   const { data, recipe, tuneLr, baselines, deadline } = settings;
-  const { episodes, epochs } = await effortOf(stage, share, plan, settings);
+  const { episodes, epochs, sensitivities } = await effortOf(stage, share, plan, settings);
   const [until, searchUntil] = [deadline.until(share), deadline.until(share / 2)];
   return {
     ...commonOptions(settings, stage),
@@ -99,6 +106,7 @@ async function searchOptions(
     source: opened.path,
     data,
     episodes,
+    sensitivities,
     warmup: Math.ceil(episodes / 4),
     recipe: { ...recipe, lr: tuneLr ?? lrFor(recipe.batchSize, TUNE_LR[stage === "quantized" ? "quantized" : "pruned"]), epochs },
     baselines,

@@ -101,6 +101,18 @@ test("what a user wants of a search is kept, and the rest planned around it", ()
   expect(planSearch("pruned", HOUR / 2, pace, images, { finalists: 5 }).epochs).toBeLessThan(free.epochs);
 });
 
+test("sensitivities are measured where they leave most of the time to the search, and their time is not spent twice", () => {
+  const [pace, images] = [
+    { stepMs: 100, imageMs: 0.2 },
+    { stepsPerEpoch: 350, validation: 5000 },
+  ];
+  const plan = (timeMs: number) => planSearch("quantized", timeMs, pace, images, { layers: 50 });
+  const without = planSearch("quantized", HOUR / 2, pace, images);
+  expect(plan(HOUR / 2).sensitivities).toBe(true);
+  expect(plan(HOUR / 2).episodes).toBeLessThan(without.episodes);
+  expect(plan(HOUR / 20)).toEqual({ ...planSearch("quantized", HOUR / 20, pace, images), sensitivities: false });
+});
+
 test("too little time is refused with what it would take", () => {
   expect(() => requireTime(60_000, 60_000)).not.toThrow();
   expect(() => requireTime(60_000, 90_000)).toThrow(/^optimize: --time must leave about 1\.5m for what is to come .* got 1\.0m — raise it/);

@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Stage as SupernetStage } from "../joint/stages.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { JUDGED } from "../run/joint-search-options.ts";
-import { JUDGED_IMAGES } from "../run/quantized-policies.ts";
+import { JUDGED_IMAGES, SENSITIVITY_IMAGES } from "../run/quantized-policies.ts";
 
 /** Of one network at one batch size, on this machine. */
 export interface Pace {
@@ -22,6 +22,8 @@ export interface Images {
 export interface SearchEffort {
   readonly episodes: number;
   readonly epochs: number;
+  /** Whether quantisation begins with bits by sensitivity. */
+  readonly sensitivities: boolean;
 }
 export interface JointEffort {
   /** Of the supernet, over all its stages. */
@@ -45,7 +47,11 @@ const epochsOf = (epochs: number, leastSteps: number, { stepsPerEpoch }: Images)
   Math.max(epochs, Math.ceil(leastSteps / stepsPerEpoch));
 
 /** Without a given time. */
-export const defaultSearch = (images: Images): SearchEffort => ({ episodes: 200, epochs: epochsOf(8, 400, images) });
+export const defaultSearch = (images: Images): SearchEffort => ({
+  episodes: 200,
+  epochs: epochsOf(8, 400, images),
+  sensitivities: true,
+});
 /** @param withBits whether the device computes with few bits, else no sub-nets with bits are needed */
 export const defaultJoint = (images: Images, withBits: boolean): JointEffort => ({
   epochs: epochsOf(40, 4000, images),
@@ -96,6 +102,15 @@ export function requireTime(leftMs: number, leastMs: number): void {
 
 export type SearchStage = "pruned" | "quantized";
 
+/** Numbers of bits that one layer is tried at on both sides, and images for each with those for statistics: what MobileNets took. */
+const SENSITIVITY = { trials: 7, images: SENSITIVITY_IMAGES + 250 } as const;
+/** Sensitivities are measured where they take at most this share of the time. */
+const SENSITIVITY_SHARE = 0.2;
+
+/** What measuring the sensitivities of so many layers takes. */
+const sensitivitiesTakeMs = (layers: number, { imageMs }: Pace): number =>
+  layers * SENSITIVITY.trials * SENSITIVITY.images * imageMs * PRUNED_EVALUATION;
+
 function searchCosts(stage: SearchStage, { stepMs, imageMs }: Pace, images: Images) {
   const judged = stage === "pruned" ? images.validation : Math.min(JUDGED_IMAGES, images.validation);
   const evaluationMs = imageMs * judged * PRUNED_EVALUATION;
@@ -107,7 +122,12 @@ function searchCosts(stage: SearchStage, { stepMs, imageMs }: Pace, images: Imag
 }
 
 /** What pruning or quantisation takes, with one policy trained. */
-export function searchTakesMs(stage: SearchStage, { episodes, epochs }: SearchEffort, pace: Pace, images: Images): number {
+export function searchTakesMs(
+  stage: SearchStage,
+  { episodes, epochs }: Pick<SearchEffort, "episodes" | "epochs">,
+  pace: Pace,
+  images: Images,
+): number {
   const { episodeMs, epochMs } = searchCosts(stage, pace, images);
   return episodes * episodeMs + epochs * epochMs;
 }
@@ -117,21 +137,28 @@ export const leastSearchMs = (stage: SearchStage, pace: Pace, images: Images): n
   searchTakesMs(stage, { episodes: FEWEST_EPISODES, epochs: 1 }, pace, images);
 
 /**
- * Pruning or quantisation in `timeMs`, or the least: half of it searches, the rest trains.
- * @param given what the user wants of it @param finalists policies that are trained alike
+ * Pruning or quantisation in `allMs`, or the least: half of it searches, the rest trains.
+ * @param given what the user wants of it @param finalists policies that are trained alike @param layers whose bits are to be found
  */
 export function planSearch(
   stage: SearchStage,
-  timeMs: number,
+  allMs: number,
   pace: Pace,
   images: Images,
-  { given = {}, finalists = 1 }: { readonly given?: Partial<SearchEffort>; readonly finalists?: number } = {},
+  {
+    given = {},
+    finalists = 1,
+    layers = 0,
+  }: { readonly given?: Partial<SearchEffort>; readonly finalists?: number; readonly layers?: number } = {},
 ): SearchEffort {
   const { episodeMs, epochMs } = searchCosts(stage, pace, images);
+  const sensitivitiesMs = sensitivitiesTakeMs(layers, pace);
+  const sensitivities = sensitivitiesMs <= SENSITIVITY_SHARE * allMs;
+  const timeMs = allMs - (sensitivities ? sensitivitiesMs : 0);
   const searchMs = Math.min(timeMs / 2, timeMs - finalists * epochMs);
   const episodes = given.episodes ?? clamp(searchMs / episodeMs, FEWEST_EPISODES, MOST_EPISODES);
   const most = epochsOf(30, 3000, images);
-  return { episodes, epochs: given.epochs ?? clamp((timeMs - episodes * episodeMs) / finalists / epochMs, 1, most) };
+  return { sensitivities, episodes, epochs: given.epochs ?? clamp((timeMs - episodes * episodeMs) / finalists / epochMs, 1, most) };
 }
 
 function jointCosts({ stepMs, imageMs }: Pace, images: Images) {

@@ -52,7 +52,9 @@ export interface QuantizeOptions extends CompressionOptions {
   readonly calibration: CalibrationMethod;
   /** Training of each policy before it is judged: batches, and their learning rate. */
   readonly shortTune: { readonly steps: number; readonly lr: number };
-  /** Also the best uniform bits, and bits by sensitivity. */
+  /** Begin with bits by sensitivity, which takes a while to measure on deep networks (default true). */
+  readonly sensitivities?: boolean;
+  /** Train the best uniform bits, and those by sensitivity, alike. */
   readonly baselines: boolean;
 }
 
@@ -155,8 +157,8 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   );
 
   const statistics = images.slice(0, STATISTICS_BATCHES);
-  const prepare = (bits: readonly Precision[]): QuantizedNetwork =>
-    finished(quantization.create(bits), ({ graph, params }) => recalibrate(graph, params, statistics));
+  const prepare = (bits: readonly Precision[], batches = statistics): QuantizedNetwork =>
+    finished(quantization.create(bits), ({ graph, params }) => recalibrate(graph, params, batches));
   const tuning = { ...options.shortTune, data, batchSize: recipe.batchSize, augmentation: recipe.augmentation, seed: recipe.seed };
   /** As it is judged: after a few batches of training, with statistics of its own. */
   const tunedShortly = (bits: readonly Precision[]): QuantizedNetwork =>
@@ -186,9 +188,10 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       writePolicy(folder, layers, fromDecisions(decisions), limits, scheme, { searchAccuracy: accuracy, episode }),
   });
   const environment = createPrecisionEnvironment({ layers, ...limits });
-  const context: QuantizationContext = { layers, limits, folder, episodes, prepare };
+  const sketch = (bits: readonly Precision[]) => prepare(bits, statistics.slice(0, 1));
+  const context: QuantizationContext = { layers, limits, folder, episodes, prepare, sketch };
   const alike = uniformCandidates(limits);
-  const greedy = options.baselines ? await greedyPolicy(options, context) : null;
+  const greedy = options.sensitivities === false ? null : await greedyPolicy(options, context);
   const found = await searchPolicy({
     environment,
     starts: [...alike, ...(greedy ? [greedy] : [])].map(environment.actionsOf),
@@ -237,9 +240,11 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   });
   const files = [exportOnnx(options.model), folder.path("model.onnx")];
   const [originalMs, quantizedMs] = await measureTogether(files, { threads: options.threads });
-  const ofFloats = constraintsOf(limits, float)({ latency: { p50Ms: originalMs! }, fileBytes: original.fileBytes });
-  const isNeeded = areMet(end.card.constraints) && !areMet(ofFloats);
-  const isQuantizedKept = !isMeasured(device) || quantizedMs! <= LEAST_GAIN * originalMs! || isNeeded;
+  /** What meets limits that floats miss is kept whatever time it takes. */
+  const isNeeded = () =>
+    areMet(end.card.constraints) &&
+    !areMet(constraintsOf(limits, float)({ latency: { p50Ms: originalMs! }, fileBytes: original.fileBytes }));
+  const isQuantizedKept = !isMeasured(device) || quantizedMs! <= LEAST_GAIN * originalMs! || isNeeded();
   let { card } = end;
   if (!isQuantizedKept) {
     onNote("integers are not 2% faster than floats on this cpu: the float network is kept, quantized.onnx is the other");

@@ -29,31 +29,33 @@ export interface QuantizationContext {
   readonly episodes: Episodes;
   /** The network at these bits with statistics of its own, to be disposed of. */
   prepare(bits: readonly Precision[]): QuantizedNetwork;
+  /** The same with statistics of fewer images, to be compared with its like. */
+  sketch(bits: readonly Precision[]): QuantizedNetwork;
 }
 
 /** Validation images that policies are judged on, at most: divergences tell more of two policies on a tenth of the images than accuracies. */
 export const JUDGED_IMAGES = 2000;
-const SENSITIVITY_IMAGES = 500;
+export const SENSITIVITY_IMAGES = 500;
 /** At most so many files are written before one is of the size that is limited. */
 const ATTEMPTS = 8;
 
 /** Bits by how much each layer minds few; null when interrupted. */
 export async function greedyPolicy(options: CompressionOptions, context: QuantizationContext): Promise<readonly Precision[] | null> {
   const { data, recipe, resume, signal, searchUntil, onProgress, clock = systemClock } = options;
-  const { layers, limits, folder, prepare } = context;
+  const { layers, limits, folder, sketch } = context;
   const divergences = folder.journal<{ bits: readonly number[]; divergence: number }>("sensitivities", resume === true);
   const before = new Map(divergences.entries.map(({ bits, divergence }) => [policyKey(bits), divergence]));
   const few = someOf(data.validation, SENSITIVITY_IMAGES, createRng(recipe.seed).fork("sensitivities"));
   const { normalisation } = data;
   const reference = (() => {
-    using float = prepare(layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS })));
+    using float = sketch(layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS })));
     return outputsOn(float.graph, float.params, few, { normalisation });
   })();
   const lossOf = (bits: readonly Precision[]): number => {
     const key = toDecisions(bits);
     const kept = before.get(policyKey(key));
     if (kept !== undefined) return kept;
-    using net = prepare(bits);
+    using net = sketch(bits);
     const divergence = evaluate(net.graph, net.params, few, { normalisation, reference }).divergence!;
     divergences.append({ bits: key, divergence });
     return divergence;
