@@ -1,7 +1,7 @@
 /**
  * @file What the joint search gives beside other routes, and what its predictors are worth, as in APQ (Wang et al. 2020).
  *
- *   node scripts/evidence/apq.ts --data images:DIR [--out runs/apq] [--epochs 40] [--latencies 13%,18%,26%] [--energies 22%] [--tune-epochs 6]
+ *   node scripts/evidence/apq.ts --data images:DIR [--out runs/apq] [--epochs 40] [--width 0.5] [--limit N] [--latencies 13%,18%,26%] [--energies 22%] [--tune-epochs 6]
  *
  * Started again, it goes on where it stopped. Prints Markdown. `supernet.ts OUT/supernet` compares sub-nets with the same trained alone.
  */
@@ -19,6 +19,8 @@ const { values: flags } = parseArgs({
     epochs: { type: "string", default: "40" },
     samples: { type: "string", default: "400" },
     "quantized-samples": { type: "string", default: "300" },
+    "sample-images": { type: "string", default: "5000" },
+    width: { type: "string", default: "0.5" },
     latencies: { type: "string", default: "13%,18%,26%" },
     energies: { type: "string", default: "22%" },
     "tune-epochs": { type: "string", default: "6" },
@@ -35,6 +37,7 @@ const trained = fettle<JointTrainResult>("supernet", [
   "joint",
   "train",
   ...["--data", flags.data, "--epochs", flags.epochs, "--samples", flags.samples, "--quantized-samples", flags["quantized-samples"]],
+  ...["--sample-images", flags["sample-images"], "--width", flags.width],
   ...(flags.limit ? ["--limit", flags.limit] : []),
 ]);
 console.log(

@@ -18,6 +18,7 @@ interface TrainFlags extends DataFlags, CommonFlags {
   readonly space?: string;
   readonly samples: number;
   readonly quantizedSamples: number;
+  readonly sampleImages?: number;
   readonly tuneSteps: number;
   readonly tuneLr: number;
   readonly flip: boolean;
@@ -35,6 +36,11 @@ export function registerJointTrain(joint: Command, context: CommandContext): voi
     .option("--space <file>", "elastic space as JSON (default: MobileNet blocks for the images' size)")
     .option("--samples <n>", "float sub-nets that the predictor learns from", number({ min: 20, integer: true }), 400)
     .option("--quantized-samples <n>", "sub-nets at bits that it learns from", number({ min: 20, integer: true }), 300)
+    .option(
+      "--sample-images <n>",
+      "validation images that each of both is judged on, at most (default: all)",
+      number({ min: 50, integer: true }),
+    )
     .option("--tune-steps <n>", "batches each of those is trained on first", number({ min: 0, integer: true }), 20)
     .option("--tune-lr <rate>", "learning rate of that", number({ min: 0 }), 2e-3)
     .option("--no-flip", "augmentation: do not mirror images")
@@ -80,6 +86,7 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
     augmentation: { crop: 4, flip: flags.flip },
     floatSamples: flags.samples,
     quantizedSamples: flags.quantizedSamples,
+    ...(flags.sampleImages === undefined ? {} : { sampleImages: flags.sampleImages }),
     tuneSteps: flags.tuneSteps,
     tuneLr: flags.tuneLr,
     seed,
