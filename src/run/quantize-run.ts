@@ -191,7 +191,10 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   const sketch = (bits: readonly Precision[]) => prepare(bits, statistics.slice(0, 1));
   const context: QuantizationContext = { layers, limits, folder, episodes, prepare, sketch };
   const alike = uniformCandidates(limits);
-  const greedy = options.sensitivities === false ? null : await greedyPolicy(options, context);
+  const { weightBits, activationBits } = limits.choices;
+  const isChoice = weightBits.length > 1 || activationBits.length > 1;
+  const isTried = options.sensitivities !== false && (options.baselines || alike.length < options.episodes);
+  const greedy = isChoice && isTried ? await greedyPolicy(options, context) : null;
   const found = await searchPolicy({
     environment,
     starts: [...alike, ...(greedy ? [greedy] : [])].map(environment.actionsOf),
