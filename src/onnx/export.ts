@@ -5,6 +5,7 @@ import type { QuantizedWeights } from "../graph/quantized-weight.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Model, SampleShape, Weights } from "../graph/types.ts";
 import { emitSpread, floatInputs } from "./float-kernels.ts";
+import { withLooseClips } from "./loose-clips.ts";
 import { type Emitter, floatTensor, ints, intTensor, onnxRules, zeroName } from "./nodes.ts";
 import { DATA_TYPE, type ModelProto, modelType, type NodeProto, type TensorProto, type ValueInfoProto } from "./schema.ts";
 import { storeWeights } from "./stored-weights.ts";
@@ -41,7 +42,8 @@ function valueInfo(name: string, shape: SampleShape, batch: number | "dynamic"):
 export function exportOnnx(model: Model, options: ExportOptions = {}): Uint8Array {
   const { batch = "dynamic", metadata = {}, fold = true, sparse = false, quantized = new Map() } = options;
   const outputName = model.graph.outputName ?? OUTPUT_NAME;
-  const deployed = withUniqueNames(fold ? foldBatchNorm(model) : { ...model, scaled: new Map() }, outputName);
+  const folded = fold ? foldBatchNorm(model) : { ...model, scaled: new Map() };
+  const deployed = withUniqueNames(withLooseClips(folded), outputName);
   const { graph, weights } = deployed;
   const shapes = inferShapes(graph);
   const stored = storeWeights(deployed, { sparse, quantized });

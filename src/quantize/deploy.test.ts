@@ -138,6 +138,13 @@ test("on integers throughout, ONNX Runtime fuses every layer into one kernel of 
   expect(ops.filter((op) => op === "Conv" || op === "Relu" || op === "Clip" || op === "Add")).toEqual([]);
 });
 
+test.each([5, 6, 6.005, 6.02, 7])("a ReLU6 before 8-bit activations of range %d: ONNX Runtime loads and computes it", async (range) => {
+  using net = quantized("linear", () => ({ weightBits: 8, activationBits: 8 }));
+  for (const node of net.graph.nodes)
+    if (node.op === "quantize" && !node.attrs.isSigned) valuesOf(net.params.get(node.params.range!)).fill(range);
+  expect(largestDifference(await onnx(fileOf(net)), engine(net))).toBeLessThan(0.05);
+});
+
 test("a channel of weights next to nothing keeps its bias, which has no code in steps of its products", async () => {
   const weak = layers.find(({ name }) => name.startsWith("head"))!;
   const weights = new Map(model.weights);
