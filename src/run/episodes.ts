@@ -20,34 +20,41 @@ export interface Judged extends Judgement {
 }
 
 export interface Episodes {
-  /** By `policyKey`, of an interrupted run too. */
+  /** What the search had judged, by `policyKey`, of an interrupted run too. */
   readonly known: ReadonlyMap<string, Judgement>;
   /** As `judge`, asked once for each policy. */
   judged(decisions: readonly number[]): Judged;
-  /** Every policy that was judged, in their order. */
+  /** The same for policies that the search has not come by: known, they would be its find when the run is gone on with. */
+  judgedBeside(decisions: readonly number[]): Judged;
+  /** undefined for a policy that was not judged. */
+  accuracyOf(decisions: readonly number[]): number | undefined;
+  /** Every policy that was judged: the search's in their order, then the others. */
   all(): readonly Judged[];
   onEpisode(report: EpisodeReport): Promise<void>;
 }
 
 export function openEpisodes({ folder, judge, costsOf, onBest, ...options }: EpisodesOptions): Episodes {
   const { episodes, resume, onProgress, clock = systemClock } = options;
-  const journal = folder.journal<Judged>("judged policies", resume === true);
-  const all = [...journal.entries];
-  const known = new Map(all.map((one) => [policyKey(one.decisions), one]));
+  const opened = (task: string) => {
+    const journal = folder.journal<Judged>(task, resume === true);
+    return { journal, known: new Map(journal.entries.map((one) => [policyKey(one.decisions), one])) };
+  };
+  const [search, beside] = [opened("judged policies"), opened("judged beside the search")];
+  const before = (decisions: readonly number[]) => search.known.get(policyKey(decisions)) ?? beside.known.get(policyKey(decisions));
+  const judgedFor = ({ journal, known }: typeof search, decisions: readonly number[]): Judged => {
+    const one = before(decisions) ?? { decisions, ...judge(decisions) };
+    if (!known.has(policyKey(decisions))) journal.append(one);
+    known.set(policyKey(decisions), one);
+    return one;
+  };
   const progress = createProgress("searching", episodes, clock, onProgress);
   let best: Evaluated | null = null;
   return {
-    known,
-    judged: (decisions) => {
-      const before = known.get(policyKey(decisions));
-      if (before) return before;
-      const one: Judged = { decisions, ...judge(decisions) };
-      journal.append(one);
-      all.push(one);
-      known.set(policyKey(decisions), one);
-      return one;
-    },
-    all: () => all,
+    known: search.known,
+    judged: (decisions) => judgedFor(search, decisions),
+    judgedBeside: (decisions) => before(decisions) ?? judgedFor(beside, decisions),
+    accuracyOf: (decisions) => before(decisions)?.accuracy,
+    all: () => [...search.known.values(), ...[...beside.known].filter(([key]) => !search.known.has(key)).map(([, one]) => one)],
     onEpisode: async (event) => {
       folder.log({ type: "episode", ...event, costs: costsOf(event.decisions) });
       if (event.isBest) best = event;

@@ -118,7 +118,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const latency = limits.find(({ kind }) => kind === "latency" && isOfFile(kind, options));
   const confirm = () => fastEnough(options, prepared, { found: found.decisions, latency: latency!, reward, episodes, pruner });
   const chosen = latency ? await confirmedOnce(folder, options, found.decisions, confirm) : found.decisions;
-  const searched = (kept: readonly number[]) => ({ searchAccuracy: episodes.known.get(policyKey(kept))?.accuracy });
+  const searched = (kept: readonly number[]) => ({ searchAccuracy: episodes.accuracyOf(kept) });
   if (policyKey(chosen) !== policyKey(found.decisions)) writePolicy(folder, prunable, chosen, searched(chosen));
   const finalists: Finalist<PolicyResult["name"]>[] = [{ name: "amc", decisions: chosen }];
   if (options.baselines && !signal?.aborted) finalists.push(...rivals(options, prepared, { chosen, latency, judge }));

@@ -44,7 +44,7 @@ export function fastEnough(
       const shares = decisions.map((count, t) => count / sizes[t]!);
       const kept = actionsWithin(shares, bounds);
       if (!kept) return null;
-      const one = evaluated(episodes.judged(kept));
+      const one = evaluated(episodes.judgedBeside(kept));
       if (!best || one.reward > best.reward) best = one;
       await turnOfOthers();
     }

@@ -22,7 +22,7 @@ import { policyOf, type QuantizedNetwork } from "../quantize/network.ts";
 import { shortTune } from "../quantize/short-tune.ts";
 import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
-import { type Judgement, policyKey, type RewardOf, searchPolicy } from "../rl/policy-search.ts";
+import { type Judgement, type RewardOf, searchPolicy } from "../rl/policy-search.ts";
 import { evaluate, outputsOn } from "../train/evaluate.ts";
 import { systemClock } from "../util/clock.ts";
 import { finished } from "../util/disposal.ts";
@@ -234,7 +234,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       await writeLayerCosts(folder, isMeasured(device) ? null : device, { graph: model.graph }, after, layerCostKind(options.budgets));
       writePolicy(folder, layers, bits, limits, scheme, {
         policy: name,
-        searchAccuracy: episodes.known.get(policyKey(decisions))?.accuracy,
+        searchAccuracy: episodes.accuracyOf(decisions),
       });
       return deployQuantized(options, net, limits, policyOf(layers, bits), bits, folder);
     },

@@ -120,7 +120,7 @@ export function rivals(
   { alike, greedy }: { readonly alike: readonly (readonly Precision[])[]; readonly greedy: readonly Precision[] | null },
 ): Finalist<"uniform" | "greedy">[] {
   const policies: Finalist<"uniform" | "greedy">[] = [];
-  const judged = alike.map((bits) => context.episodes.judged(toDecisions(bits)));
+  const judged = alike.map((bits) => context.episodes.judgedBeside(toDecisions(bits)));
   if (judged.length > 0)
     policies.push({ name: "uniform", decisions: judged.reduce((a, b) => (b.divergence! < a.divergence! ? b : a)).decisions });
   else options.onNote?.("uniform: no uniform bits are within the limit");
