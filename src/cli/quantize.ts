@@ -87,7 +87,6 @@ function budgetsOf(flags: QuantizeFlags) {
 }
 
 async function quantize(target: string, flags: QuantizeFlags, context: CommandContext): Promise<void> {
-  if (flags.ema > 0) throw new AppError("CONFIG", `quantize: --ema must be 0, since an average of codes is no code, got ${flags.ema}`);
   const budgets = budgetsOf(flags);
   const kinds = budgets.map(({ kind }) => kind).join(", ");
   const scheme: WeightScheme = flags.quantizer ?? (kinds === "size" ? "kmeans" : "linear");
@@ -127,11 +126,12 @@ async function quantize(target: string, flags: QuantizeFlags, context: CommandCo
   print(`saved    ${flags.out}/model.onnx, card.json, policy.json, bits.svg, report.html (${formatBytes(result.card.fileBytes)})`);
 }
 
-/** bits.svg: the policy of model.onnx as a picture. */
-async function drawBits({ layers, policies, chosen }: QuantizeResult, title: string, out: string): Promise<void> {
+/** bits.svg: the policy of the quantised file as a picture. */
+async function drawBits({ layers, policies, chosen, isQuantizedKept }: QuantizeResult, limits: string, out: string): Promise<void> {
   const { bits } = policies.find(({ name }) => name === chosen)!;
   const { bitsFigure } = await import("../report/bits-figure.ts");
   const bars = layers.map((layer, i) => ({ ...layer, ...bits[i]! }));
+  const title = isQuantizedKept ? limits : `${limits}; quantized.onnx`;
   writeFileAtomic(join(out, "bits.svg"), bitsFigure(title, bars));
 }
 

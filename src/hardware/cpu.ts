@@ -74,6 +74,9 @@ async function alternateCalmly(models: readonly Uint8Array[], threads: number, c
 export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
   const { threads = 1, cacheDir = defaultCacheDir(), onWarning = () => {}, onProgress, clock = systemClock } = options;
   const cache = openLatencyCache(cacheDir, hostFingerprint(threads), onWarning);
+  /** Operators whose cost noise took to 0: worth remembering for this process, not for the next. */
+  const vanishing = new Map<string, number>();
+  const known = (key: string): number | undefined => cache.get(key) ?? vanishing.get(key);
   const rng = createRng(0);
   const model = (graph: Graph) => timingModel(graph, rng);
 
@@ -90,7 +93,7 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
   /** Milliseconds of an operator; what is measured on the way is put into `found`. */
   const operatorInto = (found: Map<string, number>) => {
     const remembered = async (key: string, measure: () => Promise<number>): Promise<number> => {
-      const ms = cache.get(key) ?? found.get(key) ?? (await measure());
+      const ms = known(key) ?? found.get(key) ?? (await measure());
       found.set(key, ms);
       return ms;
     };
@@ -121,8 +124,7 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
       }
     }
     const medians = new Map([...passes[0]!.keys()].map((key) => [key, median(passes.map((found) => found.get(key)!))]));
-    // a difference that noise took to 0 is not worth remembering
-    for (const [key, ms] of medians) if (ms > 0) cache.set(key, ms);
+    for (const [key, ms] of medians) (ms > 0 ? cache : vanishing).set(key, ms);
     cache.save();
     return medians;
   };
@@ -141,13 +143,13 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
     overheadMs,
     latencyMs: async (graph) => {
       let total = 0;
-      for (const operator of operatorsOf(graph)) total += cache.get(operator.key) ?? (await measure([operator])).get(operator.key)!;
+      for (const operator of operatorsOf(graph)) total += known(operator.key) ?? (await measure([operator])).get(operator.key)!;
       return total;
     },
     prepare: async (graphs) => {
       const missing = new Map<string, Operator>();
       for (const graph of graphs)
-        for (const operator of operatorsOf(graph)) if (cache.get(operator.key) === undefined) missing.set(operator.key, operator);
+        for (const operator of operatorsOf(graph)) if (known(operator.key) === undefined) missing.set(operator.key, operator);
       await measure([...missing.values()], createProgress("measuring operators", PASSES * missing.size, clock, onProgress));
     },
   };

@@ -54,3 +54,13 @@ test("draws use the budget, follow the probabilities and are fewer where it allo
   expect(drawWithin(probabilities, table, least, 40, createRng(0))).toHaveLength(1);
   expect(drawWithin(probabilities, table, 0.9 * least, 40, createRng(0))).toEqual([]);
 });
+
+test("a budget that no network comes near is no reason to compare none", () => {
+  const table = macsTable(space);
+  const even = table.perChoice.map((row) => new Float64Array(row.length).fill(1 / row.length));
+  const largest = table.fixed + table.perChoice.reduce((sum, row) => sum + Math.max(...row), 0);
+  const drawn = drawWithin(even, table, 4 * largest, 8, createRng(0));
+  expect(drawn).toHaveLength(8);
+  const costs = drawn.slice(1).map((one) => costOf(table, one));
+  expect(costs).toEqual([...costs].sort((a, b) => b - a));
+});

@@ -11,7 +11,7 @@ import type { Rng } from "../util/rng.ts";
 import { type CostTable, costOf } from "./costs.ts";
 import { mostProbableWithin } from "./derive.ts";
 
-/** Draws cost at least this share of the budget: what is left over is accuracy given away. */
+/** Draws that cost at least this share of the budget come first: what is left over is accuracy given away. */
 const LEAST_SHARE = 0.9;
 const DRAWS_PER_CANDIDATE = 200;
 const BATCH = 250;
@@ -31,7 +31,10 @@ function draw(p: Float64Array, rng: Rng): number {
   return p.length - 1;
 }
 
-/** The most probable architecture within the budget and others drawn by probability, all different; fewer where the budget allows few. */
+/**
+ * The most probable architecture within the budget and others drawn by probability, all different: those that use the budget, and where
+ * they are too few the dearest of the rest; fewer where the budget allows few.
+ */
 export function drawWithin(
   probabilities: readonly Float64Array[],
   table: CostTable,
@@ -41,12 +44,17 @@ export function drawWithin(
 ): Architecture[] {
   const first = mostProbableWithin(probabilities, table, budget);
   const found = new Map(first ? [[first.join(), first]] : []);
+  const cheaper = new Map<string, { readonly architecture: Architecture; readonly cost: number }>();
   for (let i = 0; i < DRAWS_PER_CANDIDATE * count && found.size < count; i++) {
     const architecture = probabilities.map((p) => draw(p, rng));
     const cost = costOf(table, architecture);
-    if (cost <= budget && cost >= LEAST_SHARE * budget) found.set(architecture.join(), architecture);
+    const key = architecture.join();
+    if (cost > budget || found.has(key)) continue;
+    if (cost >= LEAST_SHARE * budget) found.set(key, architecture);
+    else cheaper.set(key, { architecture, cost });
   }
-  return [...found.values()];
+  const rest = [...cheaper.values()].sort((a, b) => b.cost - a.cost).map(({ architecture }) => architecture);
+  return [...found.values(), ...rest].slice(0, Math.max(count, found.size));
 }
 
 /** Share of images classified as labelled, with statistics of each batch; every network sees the same batches. */

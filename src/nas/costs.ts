@@ -28,15 +28,12 @@ const argmax = (values: readonly number[]) => values.indexOf(Math.max(...values)
 export interface Feasibility {
   readonly minimum: number;
   readonly maximum: number;
-  /** The cheapest architecture: what to use when the budget is below the minimum. */
-  readonly cheapest: readonly number[];
   /** Share of random architectures within the budget, 0…1. */
   readonly share: number;
 }
 
 /** Which costs the space can reach, before any training. */
 export function feasibility(table: CostTable, budget: number, rng: Rng, draws = 2000): Feasibility {
-  const cheapest = table.perChoice.map(argmin);
   let within = 0;
   for (let i = 0; i < draws; i++) {
     if (
@@ -47,5 +44,9 @@ export function feasibility(table: CostTable, budget: number, rng: Rng, draws = 
     )
       within++;
   }
-  return { minimum: costOf(table, cheapest), maximum: costOf(table, table.perChoice.map(argmax)), cheapest, share: within / draws };
+  return {
+    minimum: costOf(table, table.perChoice.map(argmin)),
+    maximum: costOf(table, table.perChoice.map(argmax)),
+    share: within / draws,
+  };
 }

@@ -17,6 +17,8 @@ const SLACK = 1.1;
 /** What a stage has at least: beginning alone takes seconds. */
 const LEAST_MS = 10_000;
 const NOTED_EVERY_MS = 5000;
+/** Node's timers end at once what is to take longer, 24 days. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 export interface DeadlineOptions {
   /** For the run, over all its beginnings; null for no limit. */
@@ -42,7 +44,9 @@ export function createDeadline({ timeMs, folder, resume, clock, startedMs }: Dea
     leftMs,
     until: (share) => {
       const left = leftMs();
-      return left === null ? undefined : AbortSignal.timeout(Math.max(LEAST_MS, Math.round(Math.min(1, SLACK * share) * left)));
+      if (left === null) return undefined;
+      const shareMs = Math.round(Math.min(1, SLACK * share) * left);
+      return AbortSignal.timeout(Math.min(LONGEST_MS, Math.max(LEAST_MS, shareMs)));
     },
     note,
     tick: () => {

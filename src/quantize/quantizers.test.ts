@@ -74,6 +74,13 @@ test("binary weights are the sign times the least-squares magnitude", () => {
   for (const a of [1.9, 2.1]) expect(error(a)).toBeGreaterThan(error(2));
 });
 
+test("a binary channel of zeros stays one", () => {
+  const weight = { shape: [2, 2], data: Float32Array.of(0, 0, 1, -1) };
+  const quantizer = binaryQuantizer(weight);
+  const once = project(quantizer, weight.data);
+  expect([...decode(quantizer.encode(once)).data]).toEqual([0, 0, 1, -1]);
+});
+
 describe("shared weights", () => {
   test("take at most 2^bits values, each the mean of its weights, and stay so when trained", () => {
     const weight = { shape: [8, 100], data: normals(800, 3) };

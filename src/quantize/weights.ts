@@ -67,7 +67,7 @@ export function binaryQuantizer(weight: Weight): WeightQuantizer {
       shape: weight.shape,
       bits: 1,
       codes: Int16Array.from(projected, (v) => (v < 0 ? -1 : 1)),
-      scale: Float32Array.from({ length: rows }, (_, o) => Math.abs(projected[o * size]!) || 1),
+      scale: Float32Array.from({ length: rows }, (_, o) => Math.abs(projected[o * size]!)),
       codebook: null,
     }),
   };

@@ -100,12 +100,13 @@ export async function scoreSubnets(
   const best = byAccuracy().slice(0, RAISED);
   const raised = best.map(({ genome }) => withBitsRaised(space, limits, genome));
   const predicted = predictor.predict(raised);
-  for (const [i, { genome, accuracy }] of best.entries()) {
-    const more = raised[i]!;
-    seen.delete(genetics.key(genome));
-    // more bits lose nothing, whatever is predicted of them
-    const one = { genome: more, accuracy: Math.max(accuracy, predicted[i]!), costs: limits.map(({ cost }) => cost(more)) };
-    seen.set(genetics.key(more), one);
+  for (const { genome } of best) seen.delete(genetics.key(genome));
+  for (const [i, { accuracy }] of best.entries()) {
+    const genome = raised[i]!;
+    const key = genetics.key(genome);
+    // more bits lose nothing, whatever is predicted of them; several may come to the same
+    const most = Math.max(accuracy, predicted[i]!, seen.get(key)?.accuracy ?? 0);
+    seen.set(key, { genome, accuracy: most, costs: limits.map(({ cost }) => cost(genome)) });
   }
   return byAccuracy();
 }

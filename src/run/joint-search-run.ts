@@ -17,6 +17,7 @@ import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { createGenetics } from "../space/genome.ts";
 import { largestSubnet, summariseSubnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
+import { requireNoAverage } from "../train/recipe.ts";
 import { systemClock } from "../util/clock.ts";
 import { createProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
@@ -98,6 +99,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   requireImagesOf(description, data, supernetDir);
   const isOnFloats = device !== null && !isAccelerator(device);
   const isFloat = isOnFloats || options.method === "architecture";
+  if (!isFloat) requireNoAverage("joint search", recipe);
   const space = isOnFloats ? floatSpace(description.space) : description.space;
   const measuring = { report: null as ReturnType<typeof createProgress> | null };
   const told = await jointLimits(space, device, budgets, (done, total) => {

@@ -24,6 +24,7 @@ import type { CalibrationMethod } from "../quantize/thresholds.ts";
 import type { WeightScheme } from "../quantize/weights.ts";
 import { type Judgement, type RewardOf, searchPolicy } from "../rl/policy-search.ts";
 import { evaluate, outputsOn } from "../train/evaluate.ts";
+import { requireNoAverage } from "../train/recipe.ts";
 import { systemClock } from "../util/clock.ts";
 import { finished } from "../util/disposal.ts";
 import { createProgress } from "../util/progress.ts";
@@ -75,7 +76,7 @@ export interface QuantizeResult {
   readonly layers: readonly { readonly name: string; readonly isDepthwise: boolean }[];
   readonly original: { readonly validation: number; readonly test: number; readonly bitOps: number; readonly fileBytes: number };
   readonly policies: readonly BitsResult[];
-  /** The policy whose network is model.onnx: that of the highest validation accuracy. */
+  /** The policy of the quantised file: that of the highest validation accuracy. */
   readonly chosen: BitsResult["name"];
   readonly constraints: readonly Constraint[];
   /** What the same bits everywhere cost, in the unit of each limit: what a limit can be set to. */
@@ -114,6 +115,7 @@ const rewardOf: RewardOf = ({ divergence }) => -REWARD_FACTOR * divergence!;
 /** Searches and quantises; everything is kept in the run folder. @throws AppError CONFIG, INFEASIBLE, ONNX, STORE */
 export async function runQuantize(options: QuantizeOptions): Promise<QuantizeResult> {
   const { data, source, recipe, dir, config, device, scheme, onNote = () => {}, onProgress, signal, clock = systemClock } = options;
+  requireNoAverage("quantize", recipe);
   if (options.resume) requireSameRun(dir, config);
   requireComputable(options.model.graph, source);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);

@@ -1,5 +1,7 @@
 /** @file Training a network by a recipe: what `train`, retraining after a search and the demo have in common. */
+
 import type { Augmentation, DataSplits } from "../data/types.ts";
+import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/types.ts";
 import { exportWeights, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import type { Clock } from "../util/clock.ts";
@@ -126,12 +128,18 @@ function restore({ params, optimizer, average }: Training, { tensors, metadata }
   return { epoch: Number(metadata.epoch), reports: JSON.parse(metadata.reports ?? "[]") as EpochReport[] };
 }
 
+/** @throws AppError CONFIG when weights of few bits are to be averaged */
+export function requireNoAverage(where: string, { ema }: Pick<Recipe, "ema">): void {
+  if (ema > 0) throw new AppError("CONFIG", `${where}: --ema must be 0 with few bits, since an average of codes is no code, got ${ema}`);
+}
+
 /**
  * Trains in place; afterwards `params` hold the averaged weights if the recipe asks for an average. Same seed, machine and
  * thread count: same result, also when it was interrupted and resumed at an epoch's end.
  */
 export async function trainByRecipe(options: RecipeOptions): Promise<RecipeResult> {
   const { graph, params, data, recipe, checkpointPath, teacher, signal, clock } = options;
+  if (options.projections) requireNoAverage("training", recipe);
   const steps = recipe.epochs * stepsPerEpoch(data.train.count, recipe.batchSize);
   const makeOptimizer = { sgd: createSgd, adam: createAdam }[recipe.optimizer];
   const plain = makeOptimizer(params, { weightDecay: recipe.weightDecay });
