@@ -1,4 +1,5 @@
 /** @file `fettle joint search`: the best sub-net and bits for a device and its limits, fine-tuned, exported, measured. */
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
@@ -62,6 +63,11 @@ interface SubnetNetwork extends Network {
   readonly precision: ReadonlyMap<string, Precision>;
 }
 
+/** Of the run's folder: the limits, which may be shares of what was measured, so that a run that is gone on with has the same. */
+const LIMITS = "costs.json";
+const readLimits = (dir: string): readonly number[] | null =>
+  existsSync(join(dir, LIMITS)) ? JSON.parse(readFileSync(join(dir, LIMITS), "utf8")) : null;
+
 /** Scored sub-nets that the report shows. */
 const SCORED_KEPT = 400;
 /** Training of a sub-net before it is judged. */
@@ -102,17 +108,19 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   if (!isFloat) requireNoAverage("joint search", recipe);
   const space = isOnFloats ? floatSpace(description.space) : description.space;
   const measuring = { report: null as ReturnType<typeof createProgress> | null };
-  const told = await jointLimits(space, device, budgets, (done, total) => {
+  const asked = await jointLimits(space, device, budgets, (done, total) => {
     measuring.report ??= createProgress("measuring blocks", total, clock, onProgress);
     measuring.report(done);
   });
+  const before = options.resume ? readLimits(dir) : null;
+  const told = before ? asked.map((one, i) => ({ ...one, limit: before[i]! })) : asked;
   const limits = options.isReachable ? told.map((one) => ({ ...one, limit: Math.max(one.limit, leastCost(space, one)) })) : told;
-  requireEachReachable(space, limits);
+  if (!before) requireEachReachable(space, limits);
   const genetics = createGenetics(space);
   using shared = loadSupernet(description.space, join(supernetDir, SUPERNET));
   const isMeasured = device !== null && isCpu(device);
-  const asked = { space, isFloat, isMeasured, limits };
-  const scored = await scoreSubnets(options, asked);
+  const search = { space, isFloat, isMeasured, limits };
+  const scored = await scoreSubnets(options, search);
   const scoredSeconds = secondsSince(started);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const task: AccuracyTask = {
@@ -126,7 +134,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     seed: recipe.seed,
   };
   const choose = async (): Promise<Choice> => {
-    const { genome, accuracy } = await chooseSubnet(options, asked, { task, scored });
+    const { genome, accuracy } = await chooseSubnet(options, search, { task, scored });
     return { genome: [...genome], predicted: accuracy };
   };
   if (!options.resume) clearFolder(dir);
@@ -136,7 +144,13 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const { predicted, ...kept } = journal.entries[0] ?? (await choose());
   const searchSeconds = secondsSince(started);
   // an interruption leaves the best unjudged: a run that is gone on with judges them
-  if (journal.entries.length === 0 && !signal?.aborted) journal.append({ ...kept, predicted });
+  if (journal.entries.length === 0 && !signal?.aborted) {
+    folder.writeJson(
+      LIMITS,
+      told.map(({ limit }) => limit),
+    );
+    journal.append({ ...kept, predicted });
+  }
   const chosen = Uint8Array.from(kept.genome);
   const choice = genetics.decode(chosen);
   const summary = summariseSubnet(space, choice.subnet);
