@@ -1,4 +1,5 @@
 /** @file Bits: what devices can compute with, and what a layer costs with them. */
+import { AppError } from "../errors.ts";
 import { isLayer, type LayerNode } from "../graph/layers.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import type { Graph, Pair, SampleShape } from "../graph/types.ts";
@@ -66,4 +67,10 @@ export function layerGeometries(graph: Graph): { readonly node: LayerNode; reado
   return graph.nodes
     .filter(isLayer)
     .map((node) => ({ node, geometry: geometryOf(node, shapes.get(node.inputs[0]!)!, shapes.get(node.name)!) }));
+}
+
+/** Energy of a layer, mJ. @throws AppError CONFIG where nobody published the accelerator's */
+export function energyMjOf({ energyMj }: LayerCost, { name }: Pick<Accelerator, "name">): number {
+  if (energyMj === null) throw new AppError("CONFIG", `device: ${name} must have an energy model for an energy limit, got none`);
+  return energyMj;
 }

@@ -1,7 +1,7 @@
 /** @file What a genome costs: sums of table entries, one for the pointwise and one for the depthwise convolutions of each block. */
-import { AppError } from "../errors.ts";
 import {
   type Accelerator,
+  energyMjOf,
   FLOAT_BITS,
   type LayerCost,
   type LayerGeometry,
@@ -107,8 +107,7 @@ export const counted = {
 /** @throws AppError CONFIG for energy where nobody published the device's */
 export function acceleratorCost(device: Accelerator, of: keyof LayerCost): LayerCostOf {
   return (layer, precision) => {
-    const value = device.layerCost(layer, precision)[of];
-    if (value === null) throw new AppError("CONFIG", `device: ${device.name} must have an energy model for an energy limit, got none`);
-    return value;
+    const cost = device.layerCost(layer, precision);
+    return of === "latencyMs" ? cost.latencyMs : energyMjOf(cost, device);
   };
 }

@@ -1,8 +1,7 @@
 /** @file What a policy of bits decides about, and what it costs. */
-import { AppError } from "../errors.ts";
 import { isDepthwise } from "../graph/layers.ts";
 import type { Graph } from "../graph/types.ts";
-import { type Accelerator, type LayerGeometry, layerGeometries, type Precision } from "../hardware/precision.ts";
+import { type Accelerator, energyMjOf, type LayerGeometry, layerGeometries, type Precision } from "../hardware/precision.ts";
 
 /** A layer whose weights and activations get bits. */
 export interface QuantizableLayer {
@@ -56,13 +55,8 @@ function summed(layers: readonly QuantizableLayer[], of: (layer: QuantizableLaye
 export const acceleratorLatency = (layers: readonly QuantizableLayer[], device: Accelerator): PolicyCost =>
   summed(layers, ({ geometry }, precision) => device.layerCost(geometry, precision).latencyMs);
 /** @throws AppError CONFIG when nothing is known of the device's energy */
-export function acceleratorEnergy(layers: readonly QuantizableLayer[], device: Accelerator): PolicyCost {
-  return summed(layers, ({ geometry }, precision) => {
-    const { energyMj } = device.layerCost(geometry, precision);
-    if (energyMj === null) throw new AppError("CONFIG", `device: ${device.name} must have an energy model for an energy limit, got none`);
-    return energyMj;
-  });
-}
+export const acceleratorEnergy = (layers: readonly QuantizableLayer[], device: Accelerator): PolicyCost =>
+  summed(layers, ({ geometry }, precision) => energyMjOf(device.layerCost(geometry, precision), device));
 /** Bytes of packed weights; codebooks, steps, biases and the graph come on top. */
 export const weightBytes = (layers: readonly QuantizableLayer[]): PolicyCost =>
   summed(layers, ({ weightCount }, { weightBits }) => Math.ceil((weightCount * weightBits) / 8));

@@ -40,7 +40,7 @@ function leastSquares(values: Float32Array, top: number, levels: number): number
   return best;
 }
 
-/** `values` at `to.length` points that divide it evenly. */
+/** `values` at `count` points that divide it evenly. */
 function resample(values: Float64Array, count: number): Float64Array {
   if (count === 1) return Float64Array.of(values[0]!);
   return Float64Array.from({ length: count }, (_, i) => {

@@ -5,7 +5,7 @@ import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
 import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { measureTogether } from "../hardware/measure.ts";
-import type { Accelerator } from "../hardware/precision.ts";
+import { type Accelerator, energyMjOf } from "../hardware/precision.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { acceleratorCost } from "../prune/accelerator.ts";
 import { type CostOf, layerParams, sumOverLayers } from "../prune/costs.ts";
@@ -81,11 +81,7 @@ export async function pruneLimits(
           "CONFIG",
           `prune: an energy limit must be that of a simulated accelerator, got ${device.name} — see fettle devices`,
         );
-      return acceleratorCost(prunable.layers, device, ({ energyMj }) => {
-        if (energyMj === null)
-          throw new AppError("CONFIG", `device: ${device.name} must have an energy model for an energy limit, got none`);
-        return energyMj;
-      });
+      return acceleratorCost(prunable.layers, device, (cost) => energyMjOf(cost, device));
     },
     latency: async () => {
       if (isAccelerator(device)) return acceleratorCost(prunable.layers, device, ({ latencyMs }) => latencyMs);
