@@ -8,6 +8,7 @@ import type { Subnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
 import { createScope } from "../tensor/tensor.ts";
 import { evaluate } from "../train/evaluate.ts";
+import { finished } from "../util/disposal.ts";
 import { createRng } from "../util/rng.ts";
 import { viewOf } from "./supernet.ts";
 
@@ -27,9 +28,10 @@ export function extractCalibrated(
 ): { readonly graph: Model["graph"]; readonly params: ParameterStore } {
   const { graph, weights } = extract(space, shared, subnet);
   const view = viewOf(space, shared, graph, null);
-  const params = createParameters(view.specs, createRng(0));
-  importWeights(params, weights);
-  recalibrate(graph, params, images);
+  const params = finished(createParameters(view.specs, createRng(0)), (made) => {
+    importWeights(made, weights);
+    recalibrate(graph, made, images);
+  });
   return { graph, params };
 }
 

@@ -8,6 +8,7 @@ import type { Genome } from "../space/genome.ts";
 import { createTape } from "../tensor/tape.ts";
 import { createScope, empty, fromArray, plainLayout, valuesOf } from "../tensor/tensor.ts";
 import { createAdam } from "../train/optimizers.ts";
+import { finished } from "../util/disposal.ts";
 import { turnOfOthers } from "../util/event-loop.ts";
 import { createRng } from "../util/rng.ts";
 import { mean } from "../util/statistics.ts";
@@ -159,8 +160,7 @@ export async function trainPredictor(training: PredictorTraining): Promise<Predi
 /** A trained predictor in the engine; the caller disposes of it. */
 export function openPredictor(space: ElasticSpace, { seesBits, weights, mean: m, deviation }: PredictorState): Predictor {
   const encoding = createEncoding(space);
-  const params = createPredictorParameters(encoding, seesBits, createRng(0));
-  importWeights(params, weights);
+  const params = finished(createPredictorParameters(encoding, seesBits, createRng(0)), (made) => importWeights(made, weights));
   return {
     predict: (genomes) => outputs(params, encoding, genomes, seesBits).map((y) => m + deviation * y),
     [Symbol.dispose]: () => params[Symbol.dispose](),

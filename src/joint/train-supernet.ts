@@ -11,6 +11,7 @@ import { createSgd } from "../train/optimizers.ts";
 import { cosine, oneCycle } from "../train/schedules.ts";
 import { backpropagate, type StepResult, type Teacher, teacherTargets } from "../train/step.ts";
 import type { Clock } from "../util/clock.ts";
+import { finished } from "../util/disposal.ts";
 import { createRng, type Rng } from "../util/rng.ts";
 import { sortChannels } from "./sort-channels.ts";
 import { STAGES, type Stage, type StageName, sampleSubnet } from "./stages.ts";
@@ -58,8 +59,7 @@ function supernetStep(
 /** The full network, frozen. */
 function teacherOf(space: ElasticSpace, weights: Checkpoint["tensors"]): Teacher & Disposable {
   const graph = subnetGraph(space, largestSubnet(space));
-  const params = createSupernet(space, createRng(0));
-  importWeights(params, weights);
+  const params = finished(createSupernet(space, createRng(0)), (made) => importWeights(made, weights));
   const view = viewOf(space, params, graph, null);
   return { graph, params: view, [Symbol.dispose]: () => params[Symbol.dispose]() };
 }
@@ -71,8 +71,13 @@ function teacherOf(space: ElasticSpace, weights: Checkpoint["tensors"]): Teacher
  */
 export async function trainSupernet(options: SupernetTraining): Promise<{ shared: ParameterStore; isCancelled: boolean }> {
   const { space, data, stages, batchSize, weightDecay, augmentation, seed, checkpointPath, teacherPath, signal, clock } = options;
-  const shared = createSupernet(space, createRng(seed).fork("weights"));
   const begun = options.resume ? readCheckpoint(checkpointPath) : null;
+  using made = new DisposableStack();
+  const shared = made.use(createSupernet(space, createRng(seed).fork("weights")));
+  const done = (isCancelled: boolean) => {
+    made.move();
+    return { shared, isCancelled };
+  };
   if (begun) importWeights(shared, begun.tensors);
   const first = begun ? { stage: Number(begun.metadata.stage), epoch: Number(begun.metadata.epoch) } : { stage: 0, epoch: 0 };
   for (const [s, planned] of stages.entries()) {
@@ -118,14 +123,13 @@ export async function trainSupernet(options: SupernetTraining): Promise<{ shared
         options.onEpoch?.(stage.name, event);
       },
     });
-    if (isCancelled) return { shared, isCancelled };
+    if (isCancelled) return done(true);
   }
-  return { shared, isCancelled: false };
+  return done(false);
 }
 
 /** A supernet that was trained before. @throws AppError STORE, SHAPE when the file is not that of the space */
 export function loadSupernet(space: ElasticSpace, path: string): ParameterStore {
-  const shared = createSupernet(space, createRng(0));
-  importWeights(shared, readCheckpoint(path).tensors, supernetSpecs(space).keys());
-  return shared;
+  const { tensors } = readCheckpoint(path);
+  return finished(createSupernet(space, createRng(0)), (shared) => importWeights(shared, tensors, supernetSpecs(space).keys()));
 }
