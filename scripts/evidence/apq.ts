@@ -1,7 +1,7 @@
 /**
  * @file What the joint search gives beside other routes, and what its predictors are worth, as in APQ (Wang et al. 2020).
  *
- *   node scripts/evidence/apq.ts --data images:DIR [--out runs/apq] [--epochs 40] [--width 0.5] [--limit N] [--latencies 13%,18%,26%] [--energies 22%] [--tune-epochs 6]
+ *   node scripts/evidence/apq.ts --data images:DIR [--out runs/apq] [--epochs 40] [--width 0.5] [--limit N] [--latencies 13%,18%,26%] [--energies 22%] [--tune-epochs 6] [--judge 24]
  *
  * Started again, it goes on where it stopped. Prints Markdown. `supernet.ts OUT/supernet` compares sub-nets with the same trained alone.
  */
@@ -24,6 +24,7 @@ const { values: flags } = parseArgs({
     latencies: { type: "string", default: "13%,18%,26%" },
     energies: { type: "string", default: "22%" },
     "tune-epochs": { type: "string", default: "6" },
+    judge: { type: "string", default: "24" },
     episodes: { type: "string", default: "100" },
     limit: { type: "string" },
   },
@@ -63,7 +64,7 @@ const budgets = [
 for (const [kind, unit, share] of budgets) {
   attempt(`${kind} ${share}`, () => {
     const name = `${kind}-${Number.parseFloat(share)}`;
-    const how = ["--epochs", flags["tune-epochs"], "--episodes", flags.episodes];
+    const how = ["--epochs", flags["tune-epochs"], "--episodes", flags.episodes, "--judge", flags.judge];
     const { limit, routes } = fettle<JointCompareResult>(name, ["joint", "compare", supernet, `--max-${kind}`, share, ...how], {
       accepted: [0, 3, 4],
     });

@@ -1,5 +1,6 @@
 /** @file What it takes to learn one genome's accuracy: a pure function of supernet, genome and settings, so that each can be repeated alone. */
 import type { Augmentation, DataSplits } from "../data/types.ts";
+import type { Graph } from "../graph/types.ts";
 import { exportWeights, type ParameterStore } from "../nn/parameters.ts";
 import { recalibrate } from "../nn/recalibrate.ts";
 import { sampleActivations } from "../quantize/calibrate.ts";
@@ -8,10 +9,10 @@ import { createQuantization, type QuantizedNetwork } from "../quantize/network.t
 import { shortTune } from "../quantize/short-tune.ts";
 import type { ElasticSpace } from "../space/elastic.ts";
 import { createGenetics, type Genome, type JointChoice } from "../space/genome.ts";
-import { evaluate } from "../train/evaluate.ts";
+import { type Evaluation, evaluate } from "../train/evaluate.ts";
 import { finished } from "../util/disposal.ts";
 import { createRng } from "../util/rng.ts";
-import { extractCalibrated, subnetAccuracy } from "./extract.ts";
+import { extractCalibrated } from "./extract.ts";
 import { layerBits } from "./precision.ts";
 
 export interface AccuracyTask {
@@ -28,9 +29,16 @@ export interface AccuracyTask {
   readonly seed: number;
 }
 
-/** Validation accuracy of the float sub-net, straight from the supernet, 0…1. */
-export const floatAccuracy = (task: AccuracyTask, genome: Genome): number =>
-  subnetAccuracy(task.space, task.shared, createGenetics(task.space).decode(genome).subnet, task);
+const onValidation = ({ data }: AccuracyTask, graph: Graph, params: ParameterStore): Evaluation =>
+  evaluate(graph, params, data.validation, { normalisation: data.normalisation });
+
+/** The float sub-net, straight from the supernet, on validation images. */
+export function judgeFloat(task: AccuracyTask, genome: Genome): Evaluation {
+  const { space, shared, images } = task;
+  const { graph, params } = extractCalibrated(space, shared, createGenetics(space).decode(genome).subnet, images);
+  using owned = params;
+  return onValidation(task, graph, owned);
+}
 
 /** The sub-net at its bits, with the statistics that it had as floats. */
 function quantize({ space, shared, images, seed }: AccuracyTask, choice: JointChoice): QuantizedNetwork {
@@ -63,9 +71,8 @@ export function tunedSubnet(task: AccuracyTask, choice: JointChoice): QuantizedN
   });
 }
 
-/** Validation accuracy of the sub-net at its bits after a short training, 0…1. */
-export function quantizedAccuracy(task: AccuracyTask, genome: Genome): number {
-  const { data } = task;
+/** The sub-net at its bits after a short training, on validation images. */
+export function judgeQuantized(task: AccuracyTask, genome: Genome): Evaluation {
   using net = tunedSubnet(task, createGenetics(task.space).decode(genome));
-  return evaluate(net.graph, net.params, data.validation, { normalisation: data.normalisation }).accuracy;
+  return onValidation(task, net.graph, net.params);
 }

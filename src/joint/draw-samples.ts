@@ -1,21 +1,34 @@
 /** @file Which genomes a predictor learns from: spread over what they cost, so that the cheap corner is not left out. */
 import type { ElasticSpace } from "../space/elastic.ts";
-import { createGenetics, type Genetics, type Genome } from "../space/genome.ts";
+import { BLOCK_GENES, type BlockGene, createGenetics, type Genetics, type Genome } from "../space/genome.ts";
 import type { Rng } from "../util/rng.ts";
 import type { GenomeCost } from "./costs.ts";
 
 const BINS = 10;
 const DRAWS_PER_SAMPLE = 10;
 
+/** Genes that lean to one side together: depths, kernels, widths, and the bits of either kind of convolution. */
+const LEANING = ["depth", "kernel", "width", "pointwise", "depthwise"] as const;
+const LEANING_OF = {
+  kernel: "kernel",
+  middle: "width",
+  pointwiseWeight: "pointwise",
+  pointwiseActivation: "pointwise",
+  depthwiseWeight: "depthwise",
+  depthwiseActivation: "depthwise",
+} as const satisfies Record<BlockGene, (typeof LEANING)[number]>;
+
 /**
- * Some genes drawn evenly, now few, now many, the others near one point between all options smallest and all largest: one point for the
- * architecture and one for the bits, as large networks with few bits are what is compared with small ones of many.
+ * Some genes drawn evenly, now few, now many, the others near one point between all options smallest and all largest: one point for every
+ * kind, as what is searched trades one for the other, such as small kernels in deep and wide networks, or few bits in large ones.
  */
-function tilted({ options, isBits }: Genetics, rng: Rng): Genome {
-  const [architecture, bits, even] = [rng.uniform(), rng.uniform(), rng.uniform()];
+function tilted({ options, blockStart }: Genetics, rng: Rng): Genome {
+  const tilts = Object.fromEntries(LEANING.map((kind) => [kind, rng.uniform()])) as Record<(typeof LEANING)[number], number>;
+  const even = rng.uniform();
+  const first = blockStart(0);
   return options.map((count, i) => {
-    const tilt = isBits(i) ? bits : architecture;
-    return rng.uniform() < even ? rng.int(count) : Math.floor(tilt * count);
+    const kind = i < first ? "depth" : LEANING_OF[BLOCK_GENES[(i - first) % BLOCK_GENES.length]!];
+    return rng.uniform() < even ? rng.int(count) : Math.floor(tilts[kind] * count);
   });
 }
 

@@ -4,7 +4,7 @@ import { BLOCK_GENES, createGenetics, type Genome } from "../space/genome.ts";
 import { elasticBlocks } from "../space/subnet.ts";
 
 /** Blocks by which two of them differ at least. */
-const LEAST_DIFFERENCE = 3;
+const LEAST_DIFFERENCE = 5;
 
 /** Blocks by which two sub-nets differ, in bits too; one that only one of them has counts. */
 export function differingBlocks(space: ElasticSpace, a: Genome, b: Genome): number {

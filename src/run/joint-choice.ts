@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { measureModel } from "../hardware/measure.ts";
-import { type AccuracyTask, floatAccuracy, quantizedAccuracy, quantizedSubnet } from "../joint/accuracy-tasks.ts";
+import { type AccuracyTask, judgeFloat, judgeQuantized, quantizedSubnet } from "../joint/accuracy-tasks.ts";
 import { extract } from "../joint/extract.ts";
 import type { JointLimit } from "../joint/limits.ts";
 import { layerBits } from "../joint/precision.ts";
@@ -19,6 +19,7 @@ import type { ElasticSpace } from "../space/elastic.ts";
 import { createGenetics, type Genome, type JointChoice } from "../space/genome.ts";
 import { summariseSubnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
+import type { Evaluation } from "../train/evaluate.ts";
 import { systemClock } from "../util/clock.ts";
 import { turnOfOthers } from "../util/event-loop.ts";
 import { createProgress } from "../util/progress.ts";
@@ -120,25 +121,28 @@ export function frontierOf(space: ElasticSpace, scored: readonly ScoredSubnet[])
   });
 }
 
-/** The predictor's best in the order of their accuracy on validation images, then the others as predicted. */
+/**
+ * The predictor's best in the order of their loss on validation images, which is less a matter of chance than hits, then the others as
+ * predicted.
+ */
 async function judgedFirst(
   space: ElasticSpace,
   best: readonly ScoredSubnet[],
-  judge: (genome: Genome) => number,
+  judge: (genome: Genome) => Evaluation,
   { judged: count = JUDGED, signal, onProgress, clock = systemClock }: JointSearchRunOptions,
 ): Promise<readonly ScoredSubnet[]> {
   if (count < 2) return best;
   const few = unlike(space, best, count);
   const report = createProgress("judging the best", few.length, clock, onProgress);
-  const judged: { readonly one: ScoredSubnet; readonly accuracy: number }[] = [];
+  const judged: { readonly one: ScoredSubnet; readonly loss: number }[] = [];
   for (const one of few) {
     if (signal?.aborted) return best;
-    const accuracy = judge(one.genome);
-    judged.push({ one, accuracy });
+    const { loss, accuracy } = judge(one.genome);
+    judged.push({ one, loss });
     report(judged.length, `last ${formatPercent(accuracy)}`);
     await turnOfOthers();
   }
-  judged.sort((a, b) => b.accuracy - a.accuracy);
+  judged.sort((a, b) => a.loss - b.loss);
   return [...judged.map(({ one }) => one), ...best.filter((one) => !few.includes(one))];
 }
 
@@ -163,7 +167,7 @@ export async function chooseSubnet(
   { task, scored }: { readonly task: AccuracyTask; readonly scored: readonly ScoredSubnet[] },
 ): Promise<ScoredSubnet> {
   const { threads } = options;
-  const judge = (genome: Genome) => (search.isFloat ? floatAccuracy(task, genome) : quantizedAccuracy(task, genome));
+  const judge = (genome: Genome) => (search.isFloat ? judgeFloat : judgeQuantized)(task, genome);
   const candidates = await judgedFirst(search.space, scored, judge, options);
   /** What the file is asked for, not the search's estimate. */
   const ofFile = search.limits.filter(({ kind }) => kind === "size" || (kind === "latency" && search.isMeasured));

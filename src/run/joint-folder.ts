@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
 import type { PredictorState } from "../joint/predictor.ts";
+import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { type ElasticSpace, parseElasticSpace } from "../space/elastic.ts";
 import { readCheckpoint, writeCheckpoint } from "../train/checkpoint.ts";
 
@@ -24,6 +25,8 @@ const schema = z.object({
   }),
   classes: z.array(z.string()),
   normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
+  /** How sub-nets at bits were trained before predictors learnt from them. */
+  tuning: z.object({ steps: z.number(), lr: z.number() }).default(SHORT_TUNE),
   space: z.unknown(),
 });
 

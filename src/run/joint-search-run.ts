@@ -14,7 +14,6 @@ import { layerBits } from "../joint/precision.ts";
 import { loadSupernet } from "../joint/train-supernet.ts";
 import { quantizableLayers } from "../quantize/layers.ts";
 import { policyOf } from "../quantize/network.ts";
-import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { createGenetics } from "../space/genome.ts";
 import { largestSubnet, summariseSubnet } from "../space/subnet.ts";
 import { subnetGraph } from "../space/subnet-graph.ts";
@@ -70,8 +69,6 @@ const readLimits = (dir: string): readonly number[] | null =>
 
 /** Scored sub-nets that the report shows. */
 const SCORED_KEPT = 400;
-/** Training of a sub-net before it is judged. */
-const JUDGED_AFTER = { tuneSteps: SHORT_TUNE.steps, tuneLr: SHORT_TUNE.lr } as const;
 
 /** @throws AppError CONFIG when the images are not those that the supernet was trained for */
 export function requireImagesOf({ classes, space }: JointDescription, { train }: DataSplits, dir: string): void {
@@ -130,7 +127,8 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     images,
     batchSize: recipe.batchSize,
     augmentation: recipe.augmentation,
-    ...JUDGED_AFTER,
+    tuneSteps: description.tuning.steps,
+    tuneLr: description.tuning.lr,
     seed: recipe.seed,
   };
   const choose = async (): Promise<Choice> => {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { someOf } from "../data/image-set.ts";
 import type { Augmentation, DataSplits } from "../data/types.ts";
-import { type AccuracyTask, floatAccuracy, quantizedAccuracy } from "../joint/accuracy-tasks.ts";
+import { type AccuracyTask, judgeFloat, judgeQuantized } from "../joint/accuracy-tasks.ts";
 import { counted, sumOfLayers } from "../joint/costs.ts";
 import { drawGenomes, drawQuantizedGenomes } from "../joint/draw-samples.ts";
 import { subnetAccuracy } from "../joint/extract.ts";
@@ -145,7 +145,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   const floatTask: Sampling = {
     name: "float",
     genomes: drawGenomes(space, macs, options.floatSamples, rng.fork("float")),
-    measure: (genome) => floatAccuracy(task, genome),
+    measure: (genome) => judgeFloat(task, genome).accuracy,
   };
   const floatSamples = await measureSamples(floatTask, folder, options);
   if (signal?.aborted) return { ...none, largest, smallest };
@@ -160,6 +160,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
     const results: JointTrainResult = { largest, smallest, float: float.ranking, ...learnt, isCancelled: false };
     writeJointDescription(folder, {
       data: options.source,
+      tuning: { steps: options.tuneSteps, lr: options.tuneLr },
       classes: [...data.train.classes],
       normalisation: { mean: [...data.normalisation.mean], std: [...data.normalisation.std] },
       space,
@@ -175,7 +176,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
   const quantizedTask: Sampling = {
     name: "quantized",
     genomes: drawQuantizedGenomes(space, bitops, options.quantizedSamples, rng.fork("quantized")),
-    measure: (genome) => quantizedAccuracy(task, genome),
+    measure: (genome) => judgeQuantized(task, genome).accuracy,
   };
   const quantizedSamples = rng.fork("order").shuffle(await measureSamples(quantizedTask, folder, options));
   if (signal?.aborted) return { ...none, largest, smallest, float: float.ranking };
