@@ -31,15 +31,47 @@ export interface Front {
 const LARGE = 1e4;
 const at = { x: "cost", y: ({ accuracy }: Point) => 100 * accuracy } as const;
 
+const HEIGHT = 320;
+/** What margins and round bounds leave of it. */
+const SHARE_OF_AXIS = 0.75;
+/** Pixels between the lines of names that would cover one another. */
+const LINE = 11;
+/** Costs that differ by less than this share are no different, and are not drawn as if they were. */
+const LEAST_EXTENT = 0.04;
+
+function extentOf(costs: readonly number[]): [number, number] {
+  const [least, most] = [Math.min(...costs), Math.max(...costs)];
+  return [Math.min(least, (1 - LEAST_EXTENT) * most), most];
+}
+
+/** Names from the top down, each with the pixels that it is moved down by to be read beside the one above. */
+function placedNames(trained: readonly Candidate[], accuracies: readonly number[]): { readonly one: Candidate; readonly dy: number }[] {
+  const perPixel = (Math.max(...accuracies) - Math.min(...accuracies)) / (SHARE_OF_AXIS * HEIGHT) || 1;
+  let lowest = Number.NEGATIVE_INFINITY;
+  return [...trained]
+    .sort((a, b) => b.accuracy - a.accuracy)
+    .map((one) => {
+      const y = -one.accuracy / perPixel;
+      lowest = Math.max(y, lowest + LINE);
+      return { one, dy: lowest - y };
+    });
+}
+
 export function frontFigure({ cost, tried, scored, front, trained, limit, chosen }: Front): string {
-  const isLarge = [...tried, ...scored, ...front, ...trained].some((point) => point.cost >= LARGE);
+  const points = [...tried, ...scored, ...front, ...trained];
+  const costs = [...points.map((point) => point.cost), ...(limit === null ? [] : [limit])];
+  const isLarge = costs.some((value) => value >= LARGE);
+  const names = placedNames(
+    trained,
+    points.map(({ accuracy }) => accuracy),
+  );
   return svgOf({
     width: 640,
-    height: 320,
+    height: HEIGHT,
     marginLeft: 50,
     marginTop: 30,
     marginRight: 90,
-    x: { label: cost, grid: true, nice: true, ...(isLarge ? { tickFormat: "~s" } : {}) },
+    x: { label: cost, grid: true, nice: true, domain: extentOf(costs), ...(isLarge ? { tickFormat: "~s" } : {}) },
     y: { label: "accuracy, %", grid: true, nice: true },
     marks: [
       ...(limit === null ? [] : [Plot.ruleX([limit], { stroke: COLOURS.red, strokeDasharray: "4 3" })]),
@@ -50,7 +82,7 @@ export function frontFigure({ cost, tried, scored, front, trained, limit, chosen
       ),
       Plot.dot(front, { ...at, fill: COLOURS.blue, r: 2 }),
       Plot.dot(trained, { ...at, stroke: COLOURS.orange, r: 3.5 }),
-      Plot.text(trained, { ...at, text: "name", dx: 8, textAnchor: "start" }),
+      ...names.map(({ one, dy }) => Plot.text([one], { ...at, text: "name", dx: 8, dy, textAnchor: "start" })),
       ...(chosen ? [Plot.dot([chosen], { ...at, fill: COLOURS.orange, symbol: "star", r: 7 })] : []),
     ],
   });
