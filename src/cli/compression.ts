@@ -4,20 +4,27 @@ import type { CompressionOptions } from "../run/compression-steps.ts";
 import type { Recipe } from "../train/recipe.ts";
 import { configOf } from "./config.ts";
 import type { CommandContext } from "./main.ts";
-import { type CommonFlags, count, type DataFlags, imageShape, loadOptions, number, numbers, withData, withRun } from "./options.ts";
-import { printJson } from "./output.ts";
+import {
+  type CommonFlags,
+  count,
+  type DataFlags,
+  type ForeignFlags,
+  loadOptions,
+  number,
+  withData,
+  withForeign,
+  withRun,
+} from "./options.ts";
+import { note, printJson } from "./output.ts";
 import { createProgressBar } from "./progress-bar.ts";
 import { type RecipeFlags, withRecipe } from "./train.ts";
 
-export interface CompressionFlags extends DataFlags, CommonFlags, RecipeFlags {
+export interface CompressionFlags extends DataFlags, CommonFlags, RecipeFlags, ForeignFlags {
   readonly episodes: number;
   readonly warmup: number;
   readonly distillation: boolean;
   readonly baselines?: true;
   readonly resume?: true;
-  readonly input?: [number, number, number];
-  readonly mean?: number[];
-  readonly std?: number[];
   readonly out: string;
   readonly threads: number;
 }
@@ -32,15 +39,12 @@ export interface CompressionDefaults {
 }
 
 export function withCompression(command: Command, { folder, epochs, episodes, warmup, lr }: CompressionDefaults): Command {
-  return withRecipe(withData(withRun(command, folder)), epochs, 0, lr)
+  return withForeign(withRecipe(withData(withRun(command, folder)), epochs, 0, lr))
     .option("--episodes <n>", "policies that are tried", count, episodes)
     .option("--warmup <n>", "episodes of random actions first", number({ min: 0, integer: true }), warmup)
     .option("--no-distillation", "fine-tune on the labels alone, not on the original's outputs")
     .option("--baselines", "also what simple rules give within the limit, for comparison")
-    .option("--resume", "go on with the run in --out")
-    .option("--input <CxHxW>", "input where the file leaves it open", imageShape)
-    .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
-    .option("--std <list>", "deviations that it was divided by", numbers);
+    .option("--resume", "go on with the run in --out");
 }
 
 /**
@@ -72,7 +76,9 @@ export async function loadCompression(
   }
   if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model: opened.path });
   const bar = createProgressBar({ isQuiet: json === true });
-  const data = await loadImagesFor(verb, opened, flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress), given);
+  const data = await loadImagesFor(verb, opened, flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress), given, (text) =>
+    note(`fettle: ${text}`),
+  );
   return {
     bar,
     common: {

@@ -61,6 +61,19 @@ export function loadOptions({ seed, splitSeed, validation, size, limit }: DataFl
   };
 }
 
+/** What the file of a foreign model does not tell. */
+export interface ForeignFlags {
+  readonly input?: [number, number, number];
+  readonly mean?: number[];
+  readonly std?: number[];
+}
+export function withForeign(command: Command): Command {
+  return command
+    .option("--input <CxHxW>", "input where the model's file leaves it open", imageShape)
+    .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
+    .option("--std <list>", "deviations that it was divided by", numbers);
+}
+
 export interface CommonFlags {
   readonly json?: true;
   readonly dryRun?: true;

@@ -77,10 +77,11 @@ function requireUsed(config: ResolvedConfig, nameOf: (key: string) => string): v
 async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, splitSeed: number, emit: (event: OptimizeEvent) => void) {
   const { data, size, limit, validation } = config;
   const given = givenNormalisation("optimize", config);
+  const onNote = (text: string) => emit({ type: "note", text });
   if (typeof data !== "string") {
     if (!opened) return data;
     requireImagesFor("optimize", opened, data);
-    return normalisedFor(opened, data, given);
+    return normalisedFor("optimize", opened, data, given, onNote);
   }
   const options = {
     seed: splitSeed,
@@ -89,7 +90,7 @@ async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, sp
     ...(limit === undefined ? {} : { limit }),
     onProgress: (done: number, total: number) => emit({ type: "progress", task: "reading images", done, total }),
   };
-  return opened ? loadImagesFor("optimize", opened, data, options, given) : loadData(data, options);
+  return opened ? loadImagesFor("optimize", opened, data, options, given, onNote) : loadData(data, options);
 }
 
 async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: OptimizeEvent) => void): Promise<OptimizeResult> {

@@ -1,16 +1,27 @@
 /** @file A model with the images that it is to work on: of its size, its classes, with its normalisation. */
 import { type LoadOptions, loadData } from "../data/load.ts";
-import type { DataSplits, Normalisation } from "../data/types.ts";
+import type { DataSplits, ImageShape, Normalisation } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import { withLogits } from "../graph/ending.ts";
 import { inferShapes } from "../graph/shapes.ts";
 import { type OpenedModel, requireSameClasses } from "./model-file.ts";
 
+function adviceFor([channels, height, width]: readonly string[], got: ImageShape): string {
+  if (channels === "1" && got[0] === 3) return "images of folders have 3 channels: give grey ones as IDX files (idx:DIR)";
+  if (channels === "3" && got[0] === 1) return "give them as a folder (images:DIR), where grey images get 3 channels";
+  if (height !== width)
+    return "other than squares are read from IDX files, or from folders whose images all have that size, up to 64 pixels";
+  return "give them as a folder (images:DIR) without --size: its images are resized to the model's";
+}
+
+/** What is wrong when a model reads images of another shape, "CxHxW", than there are, and what to do. */
+export const unfitting = (path: string, wanted: string, got: ImageShape): string =>
+  `images must be ${wanted} as ${path} reads them, got ${got.join("x")} — ${adviceFor(wanted.split("x"), got)}`;
+
 /** @param where names the command in errors @throws AppError CONFIG when the images do not fit the model */
 export function requireImagesFor(where: string, { model, path, trainedWith }: OpenedModel, { train }: DataSplits): void {
   const { shape } = model.graph.input;
-  if (train.shape.join() !== shape.join())
-    throw new AppError("CONFIG", `${where}: images must be ${shape.join("x")} as ${path} reads them, got ${train.shape.join("x")}`);
+  if (train.shape.join() !== shape.join()) throw new AppError("CONFIG", `${where}: ${unfitting(path, shape.join("x"), train.shape)}`);
   const logits = withLogits(model.graph);
   const outputs = inferShapes(logits).get(logits.output)!;
   const classes = train.classes.length;
@@ -22,11 +33,42 @@ export function requireImagesFor(where: string, { model, path, trainedWith }: Op
   requireSameClasses(`${where}: ${path}`, trainedWith.classes, train.classes);
 }
 
-/** What the user says the model was trained with, else what its card says, else what the images suggest. */
-export const normalisedFor = ({ trainedWith }: OpenedModel, data: DataSplits, given: Normalisation | null): DataSplits => ({
-  ...data,
-  normalisation: given ?? trainedWith.normalisation ?? data.normalisation,
-});
+const list = (values: readonly number[]) => values.map((value) => Number(value.toFixed(4))).join(",");
+
+/**
+ * What the user says the model was trained with, else what its card says, else what the images suggest, which is told.
+ * @throws AppError CONFIG when it is not for the channels of the images
+ */
+export function normalisationFor(
+  where: string,
+  path: string,
+  known: Normalisation | null,
+  data: DataSplits,
+  given: Normalisation | null,
+  onNote: (text: string) => void,
+): Normalisation {
+  const channels = data.train.shape[0];
+  if (given && given.mean.length !== channels)
+    throw new AppError(
+      "CONFIG",
+      `${where}: --mean and --std must have one number for each of the ${channels} channels of the images, got ${given.mean.length}`,
+    );
+  if (given ?? known) return (given ?? known)!;
+  const { mean, std } = data.normalisation;
+  onNote(
+    `${path}: --mean and --std were not given; pixels are normalised by the images' own statistics (mean ${list(mean)}, std ${list(std)}) — give what the model was trained with`,
+  );
+  return data.normalisation;
+}
+
+/** @throws AppError CONFIG */
+export const normalisedFor = (
+  where: string,
+  { path, trainedWith }: OpenedModel,
+  data: DataSplits,
+  given: Normalisation | null,
+  onNote: (text: string) => void,
+): DataSplits => ({ ...data, normalisation: normalisationFor(where, path, trainedWith.normalisation, data, given, onNote) });
 
 /** Loads images as the model reads them; those of folders are resized to it. @throws AppError CONFIG, DATA */
 export async function loadImagesFor(
@@ -35,12 +77,13 @@ export async function loadImagesFor(
   spec: string,
   options: LoadOptions,
   given: Normalisation | null,
+  onNote: (text: string) => void,
 ): Promise<DataSplits> {
   const [, height, width] = opened.model.graph.input.shape;
   const isResized = options.size === undefined && spec.startsWith("images:") && height === width;
   const loaded = await loadData(spec, { ...options, ...(isResized ? { size: height! } : {}) });
   requireImagesFor(where, opened, loaded);
-  return normalisedFor(opened, loaded, given);
+  return normalisedFor(where, opened, loaded, given, onNote);
 }
 
 /** @throws AppError CONFIG when means and deviations are not given together for the same channels */
@@ -54,5 +97,7 @@ export function givenNormalisation(
       "CONFIG",
       `${where}: --mean and --std must be given together for the same channels, got ${mean?.length ?? 0} and ${std?.length ?? 0}`,
     );
+  const wrong = std.find((value) => !(value > 0));
+  if (wrong !== undefined) throw new AppError("CONFIG", `${where}: --std must be above 0 for every channel, got ${wrong}`);
   return { mean, std };
 }

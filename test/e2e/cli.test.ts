@@ -3,6 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { onnxFile } from "../../src/onnx/import/fixtures.ts";
 import { main, programInNewFolder, writePhotos } from "./program.ts";
 
 const { dir, env, fettle, killedWhen, stored, expectSame } = programInNewFolder();
@@ -157,6 +158,27 @@ test("train, evaluate, inspect and bench one model; its card is true", () => {
     "--json",
   );
   expect(json(resumed.stdout).card.accuracy).toEqual(card.accuracy);
+});
+
+test("evaluate feeds a file of other origin as it is told to, and tells what it assumes", () => {
+  const file = onnxFile({
+    input: ["N", 3, "H", "W"],
+    nodes: [
+      { op: "GlobalAveragePool", in: ["x"], out: "means" },
+      { op: "Flatten", in: ["means"], out: "flat" },
+      { op: "MatMul", in: ["flat", "w"], out: "y" },
+    ],
+    floats: { w: { dims: [3, 2], data: [0, 1, 0, 0, 0, 0] } }, // blue: 0, red: how red it is
+  });
+  writeFileSync(join(dir, "foreign.onnx"), file);
+  const evaluate = (...flags: string[]) =>
+    fettle("evaluate", "foreign.onnx", "--data", "images:photos", "--input", "3x16x16", "--json", ...flags);
+  const centred = evaluate("--mean", "0.5,0.5,0.5", "--std", "0.5,0.5,0.5");
+  expect(centred).toMatchObject({ status: 0, stderr: "" });
+  expect(json(centred.stdout).accuracy).toBe(1);
+  expect(json(evaluate("--mean", "0,0,0", "--std", "1,1,1").stdout).accuracy).toBe(0.5);
+  expect(evaluate().stderr).toMatch(/^fettle: foreign\.onnx: --mean and --std were not given; .*\n$/);
+  expect(evaluate("--mean", "0,0,0").stderr).toMatch(/^fettle: evaluate: --mean and --std must be given together/);
 });
 
 test("fewer images than a batch is an error", () => {
