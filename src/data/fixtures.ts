@@ -59,15 +59,18 @@ export interface ImageFileOptions {
   readonly height?: number;
   /** Red, green, blue, and alpha for PNG and WebP, 0…255 (alpha 0…1). */
   readonly colour?: { readonly r: number; readonly g: number; readonly b: number; readonly alpha?: number };
+  /** Stored with one channel. */
+  readonly isGrey?: boolean;
 }
 
 /** Writes an image of one colour; the extension of `path` decides the format. */
 export async function writeImage(
   path: string,
-  { width = 4, height = 4, colour = { r: 200, g: 100, b: 50 } }: ImageFileOptions = {},
+  { width = 4, height = 4, colour = { r: 200, g: 100, b: 50 }, isGrey = false }: ImageFileOptions = {},
 ): Promise<void> {
   const channels = colour.alpha === undefined ? 3 : 4;
-  const image = sharp({ create: { width, height, channels, background: colour } });
+  const coloured = sharp({ create: { width, height, channels, background: colour } });
+  const image = isGrey ? coloured.toColourspace("b-w") : coloured;
   const format = path.endsWith(".png")
     ? image.png()
     : path.endsWith(".webp")

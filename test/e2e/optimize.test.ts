@@ -3,6 +3,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { writeImage } from "../../src/data/fixtures.ts";
+import { onnxFile } from "../../src/onnx/import/fixtures.ts";
 import { createRng } from "../../src/util/rng.ts";
 import { main, programInNewFolder, writePhotos } from "./program.ts";
 
@@ -203,6 +205,34 @@ describe("a program of one's own", () => {
     expect(stderr).toBe("");
     expect(status).toBe(0);
     expect(classes).toContain(stdout.trim());
+  });
+
+  test("classifies grey photos, with one channel or three, first or last", async () => {
+    await writeImage(join(dir, "bright.png"), { colour: { r: 200, g: 200, b: 200 }, isGrey: true });
+    await writeImage(join(dir, "dark.jpg"), { colour: { r: 20, g: 20, b: 20 }, isGrey: true });
+    // two outputs: 0, and the mean of what is read
+    const nodes = [
+      { op: "GlobalAveragePool", in: ["image"], out: "means" },
+      { op: "Flatten", in: ["means"], out: "flat" },
+      { op: "MatMul", in: ["flat", "w"], out: "y" },
+    ];
+    const first = [{ op: "Identity", in: ["x"], out: "image" }];
+    const last = [{ op: "Transpose", in: ["x"], out: "image", attributes: [{ name: "perm", ints: [0, 3, 1, 2] }] }];
+    for (const [layout, shape, channels, entry] of [
+      ["NCHW", [1, 1, 16, 16], 1, first],
+      ["NCHW", [1, 3, 16, 16], 3, first],
+      ["NHWC", [1, 16, 16, 3], 3, last],
+    ] as const) {
+      const run = join(dir, `grey-${layout}-${channels}`);
+      mkdirSync(run);
+      const w = { dims: [channels, 2], data: Array.from({ length: 2 * channels }, (_, i) => i % 2) };
+      writeFileSync(join(run, "model.onnx"), onnxFile({ input: shape, nodes: [...entry, ...nodes], floats: { w } }));
+      const [mean, std] = [0.5, 0.5].map((value) => Array<number>(channels).fill(value));
+      const card = { input: { name: "x", shape, layout, mean, std }, classes: ["dark", "bright"] };
+      writeFileSync(join(run, "card.json"), JSON.stringify(card));
+      for (const photo of ["bright.png", "dark.jpg"])
+        expect(`${example("classify.mjs", run, photo).stdout.trim()}`).toBe(photo.split(".")[0]);
+    }
   });
 
   test("brings a device and images of its own", () => {
