@@ -1,8 +1,8 @@
-/** @file A model made to fit from a program: node examples/optimize.ts MODEL IMAGES */
+/** @file A model made to fit from a program: node_modules/.bin/node examples/optimize.ts MODEL IMAGES (Node 24) */
 import { optimize } from "fettle";
 
 const [model, images] = process.argv.slice(2);
-if (!model || !images) throw new Error("usage: node examples/optimize.ts model.onnx photos/");
+if (!model || !images) throw new Error("usage: node_modules/.bin/node examples/optimize.ts model.onnx photos/");
 
 const controller = new AbortController();
 process.once("SIGINT", () => controller.abort()); // ends with the best so far

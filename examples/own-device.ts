@@ -1,9 +1,6 @@
-/** @file A device and images of one's own: node examples/own-device.ts MODEL */
-import { type Device, dataFromImages, inspectGraph, optimize } from "fettle";
+/** @file A device and images of one's own, and a model trained on them: node_modules/.bin/node examples/own-device.ts (Node 24) */
+import { type Device, dataFromImages, defaultRecipe, inspectGraph, optimize, trainNetwork } from "fettle";
 import { dataContract, deviceContract } from "fettle/contracts";
-
-const [model] = process.argv.slice(2);
-if (!model) throw new Error("usage: node examples/own-device.ts model.onnx (3x16x16, two classes: blue, red)");
 
 /** A board that does 100 million multiply-accumulates a second and takes 20 us to start a layer. */
 const board: Device = {
@@ -32,8 +29,11 @@ for (const { name, check } of [...deviceContract(() => board), ...dataContract((
   console.log(`ok: ${name}`);
 }
 
+const recipe = { ...defaultRecipe, batchSize: 16, epochs: 2, lr: 0.05 };
+await trainNetwork({ net: "mobilenet-v1:0.1", data, recipe, dir: "runs/squares", config: {} });
+
 const run = optimize(
-  { model, data, device: board, maxLatency: "60%", batch: 16, episodes: 20, epochs: 1, out: "runs/board" },
+  { model: "runs/squares", data, device: board, maxLatency: "60%", batch: 16, episodes: 20, epochs: 1, out: "runs/board" },
   { overwrite: true },
 );
 const { card, constraints } = await run.result;

@@ -236,7 +236,7 @@ describe("a program of one's own", () => {
   });
 
   test("brings a device and images of its own", () => {
-    const { status, stdout, stderr } = example("own-device.ts", "base");
+    const { status, stdout, stderr } = example("own-device.ts");
     expect(stderr).toBe("");
     expect(status).toBe(0);
     expect(stdout).toMatch(/^ok: the latency of a graph is the sum of its parts'$/m);
