@@ -33,13 +33,19 @@ async function read(path: string): Promise<unknown> {
   }
 }
 
+export interface ConfigFile {
+  /** Null where there is none. */
+  readonly path: string | null;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
 /**
  * Settings of a file: the one named, or one of the known names in the working folder; none where there is none.
  * @throws AppError CONFIG when the file is missing or cannot be read as what its name says
  */
-export async function loadConfigFile(file: string | undefined): Promise<Readonly<Record<string, unknown>>> {
+export async function loadConfigFile(file: string | undefined): Promise<ConfigFile> {
   const path = file ?? NAMES.find((name) => existsSync(name));
-  if (path === undefined) return {};
+  if (path === undefined) return { path: null, settings: {} };
   if (!existsSync(path)) throw new AppError("CONFIG", `config: ${path} must exist, got no such file`);
   let value: unknown;
   try {
@@ -54,5 +60,5 @@ export async function loadConfigFile(file: string | undefined): Promise<Readonly
       `config: ${path} must give an object of settings, got ${value === undefined ? "no default export" : typeof value}`,
     );
   const { $schema, ...settings } = value as Record<string, unknown>;
-  return settings;
+  return { path, settings };
 }

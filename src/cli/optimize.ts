@@ -1,6 +1,6 @@
 /** @file `fettle optimize`: the whole way, from images or from a model, under all limits at once. */
 import { type Command, Option } from "commander";
-import type { OptimizeConfig } from "../pipeline/config.ts";
+import type { Naming, OptimizeConfig } from "../pipeline/config.ts";
 import type { OptimizeEvent, OptimizeResult } from "../pipeline/optimize.ts";
 import { systemClock } from "../util/clock.ts";
 import { formatBytes, formatMs, formatPercent } from "../util/units.ts";
@@ -54,8 +54,11 @@ export function registerOptimize(program: Command, context: CommandContext): voi
     .option("--batch <n>", "images per step (default: 128, fewer for few images)", count)
     .option("--lr <rate>", "highest learning rate (default: 0.2; of a model of yours 0.1 after pruning, 0.02 for bits)", number({ min: 0 }))
     .option("--width <factor>", "widths of the searched space relative to the papers' (default: 0.5)", number({ min: 0.1, max: 4 }))
+    .option("--distillation", "train on the original's outputs as well (default; for where the configuration file says no)")
     .option("--no-distillation", "train on the labels alone")
     .option("--baselines", "also what simple rules give within the limits, for comparison")
+    .option("--no-baselines", "without them (default; for where the configuration file says yes)")
+    .option("--flip", "augmentation: mirror images (default; for where the configuration file says no)")
     .option("--no-flip", "augmentation: do not mirror images")
     .option("--input <CxHxW>", "input where the model's file leaves it open", imageShape)
     .option("--mean <list>", "means that the model's input was normalised with, per channel of 0…1 pixels", numbers)
@@ -80,7 +83,7 @@ export function registerOptimize(program: Command, context: CommandContext): voi
 /** "maxPeakMemory" → "--max-peak-memory". */
 const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** Flags that were given; those with "no-" in front have a default of true. */
+/** Flags that were given. */
 function givenFlags(command: Command): Record<string, unknown> {
   const flags = command.opts<Record<string, unknown>>();
   return Object.fromEntries(Object.entries(flags).filter(([key]) => command.getOptionValueSource(key) !== "default"));
@@ -88,9 +91,20 @@ function givenFlags(command: Command): Record<string, unknown> {
 
 async function run(target: string | undefined, command: Command, { argv, signal, protect }: CommandContext): Promise<void> {
   const { config: file, json, dryRun, overwrite, resume, debug, ...given } = givenFlags(command) as HowFlags & Partial<OptimizeConfig>;
-  const [{ loadConfigFile }, { resolveConfig }] = await Promise.all([import("./config-file.ts"), import("../pipeline/config.ts")]);
-  const merged = { ...(await loadConfigFile(file)), ...given, ...(target === undefined ? {} : { model: target }) };
-  const config = resolveConfig(merged, "optimize");
+  const [{ loadConfigFile }, { resolveConfig }, { checkConfig }] = await Promise.all([
+    import("./config-file.ts"),
+    import("../pipeline/config.ts"),
+    import("../pipeline/check-config.ts"),
+  ]);
+  const { path, settings } = await loadConfigFile(file);
+  const flags = { ...given, ...(target === undefined ? {} : { model: target }) };
+  const isOfFile = (key: string) => key in settings && !(key in flags);
+  const naming: Naming = {
+    nameOf: (key) => (isOfFile(key) || key === "model" ? key : flagOf(key)),
+    whereOf: (key) => (isOfFile(key) ? path! : "optimize"),
+  };
+  const config = resolveConfig({ ...settings, ...flags }, naming);
+  checkConfig(config, naming);
   const begun = configOf(argv, "optimize", config);
   if (dryRun) return printJson(begun);
   const { optimize } = await import("../pipeline/optimize.ts");
@@ -100,7 +114,7 @@ async function run(target: string | undefined, command: Command, { argv, signal,
     signal,
     resume: resume === true,
     overwrite: overwrite === true,
-    nameOf: flagOf,
+    naming,
     facts: { argv: begun.argv },
   });
   for await (const event of running) show(event, bar, protect);

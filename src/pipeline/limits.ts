@@ -5,6 +5,7 @@ import { LIMIT_KINDS, type LimitKind } from "../run/limit-kinds.ts";
 import type { PruneBudgetKind, PruneDevice } from "../run/prune-limits.ts";
 import type { QuantizeBudgetKind } from "../run/quantize-limits.ts";
 import { parseQuantity, type Quantity } from "../util/units.ts";
+import { fullName, type Naming } from "./config.ts";
 
 /** Keys of a configuration and what they limit. */
 export const LIMIT_KEYS = {
@@ -30,12 +31,13 @@ export interface Limits {
   readonly accuracyDrop: number | null;
 }
 
-/** @param nameOf how the user calls a key @throws AppError CONFIG for another form or no cost at all */
-export function parseLimits(texts: Readonly<Partial<Record<LimitKey, string>>>, nameOf: (key: LimitKey) => string): Limits {
+/** @throws AppError CONFIG for another form or no cost at all */
+export function parseLimits(texts: Readonly<Partial<Record<LimitKey, string>>>, naming: Naming): Limits {
+  const { nameOf } = naming;
   const keys = Object.keys(LIMIT_KEYS) as LimitKey[];
   const given = keys.flatMap((key) => {
     const [text, kind] = [texts[key], LIMIT_KEYS[key]];
-    return text === undefined ? [] : [{ kind, quantity: parseQuantity(text, LIMIT_KINDS[kind].dimension, nameOf(key)) }];
+    return text === undefined ? [] : [{ kind, quantity: parseQuantity(text, LIMIT_KINDS[kind].dimension, fullName(naming, key)) }];
   });
   const costs = given.filter((limit): limit is CostLimit => limit.kind !== "accuracyDrop");
   const drop = given.find(({ kind }) => kind === "accuracyDrop")?.quantity;
@@ -43,7 +45,7 @@ export function parseLimits(texts: Readonly<Partial<Record<LimitKey, string>>>, 
     const names = keys.filter((key) => LIMIT_KEYS[key] !== "accuracyDrop").map(nameOf);
     throw new AppError(
       "CONFIG",
-      `optimize: at least one of ${names.join(", ")} must be given, got ${drop ? nameOf("maxAccuracyDrop") : "none"}`,
+      `${naming.whereOf("maxLatency")}: at least one of ${names.join(", ")} must be given, got ${drop ? nameOf("maxAccuracyDrop") : "none"}`,
     );
   }
   return { costs, accuracyDrop: drop?.kind === "absolute" ? drop.value : null };

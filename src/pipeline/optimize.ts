@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { fingerprint } from "../data/image-set.ts";
 import { loadData } from "../data/load.ts";
 import type { DataSplits } from "../data/types.ts";
-import { AppError } from "../errors.ts";
 import { openDevice } from "../hardware/open.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
@@ -18,9 +17,8 @@ import { elasticMobileNet } from "../space/elastic.ts";
 import { defaultRecipe, fittingBatch, lrFor } from "../train/recipe.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import type { ProgressEvent } from "../util/progress.ts";
-import { parseDuration } from "../util/units.ts";
-import { type OptimizeConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
-import { parseLimits } from "./limits.ts";
+import { checkConfig } from "./check-config.ts";
+import { type Naming, type OptimizeConfig, plainNaming, type ResolvedConfig, resolveConfig } from "./config.ts";
 import { runOptimize } from "./optimize-run.ts";
 
 export type OptimizeEvent =
@@ -57,21 +55,11 @@ export interface OptimizeHow {
   readonly resume?: boolean;
   /** Replace the run in `out`. */
   readonly overwrite?: boolean;
-  /** How the caller's user writes a key, for errors (default: as it is). */
-  readonly nameOf?: (key: string) => string;
+  /** How errors call the keys (default: as they are, of `optimize`). */
+  readonly naming?: Naming;
   /** More for config.json. */
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly clock?: Clock;
-}
-
-/** @throws AppError CONFIG for settings that say something of what is not there */
-function requireUsed(config: ResolvedConfig, nameOf: (key: string) => string): void {
-  const refuse = (keys: readonly (keyof ResolvedConfig)[], reason: string) => {
-    const key = keys.find((one) => config[one] !== undefined);
-    if (key) throw new AppError("CONFIG", `optimize: ${nameOf(key)} must be left out ${reason}, got ${JSON.stringify(config[key])}`);
-  };
-  if (config.model === undefined) refuse(["mean", "std", "input", "maxAccuracyDrop"], "without a model");
-  if (typeof config.data !== "string") refuse(["size", "limit", "splitSeed"], "where the images are given as objects");
 }
 
 async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, splitSeed: number, emit: (event: OptimizeEvent) => void) {
@@ -94,11 +82,9 @@ async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, sp
 }
 
 async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: OptimizeEvent) => void): Promise<OptimizeResult> {
-  const { signal, resume = false, nameOf = (key) => key, clock = systemClock } = how;
+  const { signal, resume = false, naming = plainNaming("optimize"), clock = systemClock } = how;
   const startedMs = clock.nowMs();
-  requireUsed(config, nameOf);
-  const limits = parseLimits(config, nameOf);
-  const timeMs = config.time === undefined ? null : parseDuration(config.time, nameOf("time"));
+  const { limits, timeMs } = checkConfig(config, naming);
   const opened = config.model === undefined ? null : await openModel(config.model, config.input);
   if (!resume) requireFreeFolder(config.out, { overwrite: how.overwrite === true, model: opened?.path });
   const splitSeed = config.splitSeed ?? opened?.trainedWith.splitSeed ?? config.seed;
@@ -172,7 +158,7 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
  * @throws AppError CONFIG at once for a configuration that is not valid; everything else rejects `result`
  */
 export function optimize(config: OptimizeConfig, how: OptimizeHow = {}): OptimizeRun {
-  const resolved = resolveConfig(config, "optimize");
+  const resolved = resolveConfig(config, how.naming ?? plainNaming("optimize"));
   const emitter = new EventEmitter();
   const events = on(emitter, "event", { close: ["end"] });
   const result = run(resolved, how, (event) => emitter.emit("event", event)).finally(() => emitter.emit("end"));

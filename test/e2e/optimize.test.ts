@@ -263,11 +263,35 @@ describe("a configuration file", () => {
     for (const file of ["own.yaml", "own.ts"]) expect(resolved("--config", file)).toMatchObject(config);
   });
 
+  test("flags undo what it says, and a flag that is wrong is found by --dry-run", () => {
+    const settings = { ...config, flip: false, distillation: false, baselines: true };
+    writeFileSync(join(dir, "quiet.json"), JSON.stringify(settings));
+    const dry = (...flags: string[]) => fettle("optimize", "--dry-run", "--config", "quiet.json", ...flags);
+    expect(json(dry().stdout)).toMatchObject({ flip: false, distillation: false, baselines: true });
+    const undone = dry("--flip", "--distillation", "--no-baselines");
+    expect(json(undone.stdout)).toMatchObject({ flip: true, distillation: true, baselines: false });
+    for (const [flags, message] of [
+      [["--max-latency", "banana"], /^fettle: optimize: --max-latency: must be a positive number with one of the units us, .*"banana"/],
+      [["--time", "soon"], /^fettle: optimize: --time: must be a duration in s, m or h, got "soon"/],
+    ] as const) {
+      expect(dry(...flags).stderr).toMatch(message);
+      expect(dry(...flags)).toMatchObject({ status: 2, stdout: "" });
+    }
+    const none = fettle("optimize", "--dry-run", "--data", "images:photos");
+    expect(none).toMatchObject({ status: 2, stdout: "" });
+    expect(none.stderr).toMatch(/^fettle: optimize: at least one of --max-latency, .* must be given, got none$/m);
+  });
+
   test.each([
     [
       "wrong.json",
       '{ "data": "images:photos", "maxLatncy": "4ms" }',
-      /^fettle: optimize: keys must be known, got "maxLatncy" — did you mean maxLatency\?$/m,
+      /^fettle: wrong\.json: keys must be known, got "maxLatncy" — did you mean maxLatency\?$/m,
+    ],
+    [
+      "number.json",
+      '{ "data": "images:photos", "maxMacs": 5000000 }',
+      /^fettle: number\.json: maxMacs must be text with a unit such as "5M" or "50%", got 5000000$/m,
     ],
     ["broken.json", "{", /^fettle: config: broken\.json must be readable, got /m],
     ["list.yaml", "- 1", /^fettle: config: list\.yaml must give an object of settings/m],
