@@ -1,7 +1,7 @@
 /** @file `fettle nas`: searches an architecture within a budget, trains it and exports it. */
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
-import type { CostLossName } from "../nas/losses.ts";
+import { type CostLossName, LOSS_DEFAULTS } from "../nas/losses.ts";
 import type { SearchMode } from "../nas/search-options.ts";
 import { formatBytes, formatMs, formatPercent, parseQuantity } from "../util/units.ts";
 import { configOf } from "./config.ts";
@@ -45,7 +45,7 @@ export function registerNas(program: Command, context: CommandContext): void {
     .option("--width <factor>", "widths of the default space relative to the paper's", number({ min: 0.1, max: 4 }), 0.5)
     .addOption(choice("--mode <name>", "how architecture parameters learn", ["two", "full", "reinforce"], "two"))
     .addOption(choice("--loss <name>", "how cost enters the loss", ["constraint", "add_linear", "mul_log", "lambda_E"], "constraint"))
-    .option("--lambda <weight>", "weight of the cost (constraint: the first)", number({ min: 0 }))
+    .option("--lambda <weight>", "weight of the cost (constraint: the first; not for mul_log)", number({ min: 0 }))
     .option("--warmup-epochs <n>", "epochs of the search that train weights alone", number({ min: 0, integer: true }), 4)
     .option("--search-epochs <n>", "epochs that train weights and architecture", number({ min: 2, integer: true }), 12)
     .option("--search-lr <rate>", "learning rate of the supernet's weights", number({ min: 0 }), 0.1)
@@ -82,6 +82,11 @@ function budgetOf({ maxLatency, maxMacs }: NasFlags) {
 }
 
 async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): Promise<void> {
+  if (flags.loss === "mul_log" && flags.lambda !== undefined)
+    throw new AppError(
+      "CONFIG",
+      `nas: --lambda must be left out with --loss mul_log, which has fixed weights of its own (a = ${LOSS_DEFAULTS.alpha}, b = ${LOSS_DEFAULTS.beta}), got ${flags.lambda}`,
+    );
   const budget = budgetOf(flags);
   const recipe = recipeOf(flags);
   const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { debug?: unknown };

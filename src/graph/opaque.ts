@@ -22,6 +22,6 @@ export function requireComputable(graph: Graph, path: string): void {
   const others = rest.length > 0 ? ` and ${rest.length} more` : "";
   throw new AppError(
     "ONNX",
-    `onnx: every node of ${path} must be one that Fettle can compute, got ${first.opType} "${first.name}"${others}: ${first.reason}`,
+    `onnx: every node of ${path} must be one that Fettle can compute, got ${first.opType} "${first.name}"${others}: ${first.reason} — \`fettle inspect\` lists them all`,
   );
 }

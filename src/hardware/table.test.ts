@@ -36,11 +36,19 @@ test("an own table answers with the sum of its entries", async () => {
 });
 
 test("a missing entry is named, with the nearest one", async () => {
+  const rest = Object.fromEntries(keys.slice(1).map((key) => [key, 1]));
   const device = openJsonTable(
-    file("t.json", { format: "fettle-table-1", name: "board", latencyMs: { [keys[0]!.replace("8x8", "9x9")]: 1 } }),
+    file("t.json", { format: "fettle-table-1", name: "board", latencyMs: { [keys[0]!.replace("8x8", "9x9")]: 1, ...rest } }),
   );
   await expect(device.latencyMs(graph)).rejects.toThrow(
     `device board: the table must have "${keys[0]}", got no such entry — the nearest is`,
+  );
+});
+
+test("all missing entries of a graph are named at once", async () => {
+  const device = openJsonTable(file("t.json", { format: "fettle-table-1", name: "board", latencyMs: { [keys[1]!]: 1 } }));
+  await expect(device.latencyMs(graph)).rejects.toThrow(
+    `device board: the table must have every operator, got no entry for 2 of them: ${JSON.stringify(keys[0])}, ${JSON.stringify(keys[2])}`,
   );
 });
 

@@ -33,21 +33,21 @@ function createTableDevice(
     kind: "table",
     overheadMs,
     latencyMs: async (graph) => {
-      let total = 0;
-      for (const key of keysOf(graph)) {
-        const ms = entries.get(key);
-        if (ms === undefined) {
-          const near = nearest(key, [...entries.keys()]);
-          throw new AppError(
-            "CONFIG",
-            `device ${name}: the table must have "${key}", got no such entry${near ? ` — the nearest is "${near}"` : ""}`,
-          );
-        }
-        total += ms;
-      }
-      return total;
+      const keys = keysOf(graph);
+      const missing = [...new Set(keys)].filter((key) => !entries.has(key));
+      if (missing.length > 0) throw new AppError("CONFIG", `device ${name}: ${missingEntries(missing, [...entries.keys()])}`);
+      return keys.reduce((total, key) => total + entries.get(key)!, 0);
     },
   };
+}
+
+/** All at once, to be measured together. */
+function missingEntries(missing: readonly string[], known: readonly string[]): string {
+  const [only] = missing;
+  if (missing.length > 1)
+    return `the table must have every operator, got no entry for ${missing.length} of them: ${missing.map((key) => JSON.stringify(key)).join(", ")}`;
+  const near = nearest(only!, known);
+  return `the table must have "${only}", got no such entry${near ? ` — the nearest is "${near}"` : ""}`;
 }
 
 function read(path: string, parser: (text: string) => unknown): unknown {

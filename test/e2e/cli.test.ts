@@ -81,6 +81,10 @@ describe("wrong usage is one line and exit code 2", () => {
       ["nas", "--data", "images:photos", "--max-macs", "5M", "--device", "tpu"],
       /^fettle: device: must be cpu, bitfusion, .*FILE\.yaml, got "tpu"/,
     ],
+    [
+      ["nas", "--data", "images:photos", "--max-macs", "5M", "--loss", "mul_log", "--lambda", "0.2"],
+      /^fettle: nas: --lambda must be left out with --loss mul_log, .*, got 0\.2\n$/,
+    ],
     [["prune", "nowhere.onnx", "--list-groups"], /^fettle: model: nowhere\.onnx must exist, got no such file\n$/],
     [["prune", "m.onnx"], /^fettle: prune: --data must be given, got none\n$/],
     [

@@ -189,7 +189,7 @@ describe("operators that Fettle cannot compute", () => {
       ["Conv", 'input "o" of unknown shape'],
     ]);
     expect(() => requireComputable(graph, "m.onnx")).toThrow(
-      'onnx: every node of m.onnx must be one that Fettle can compute, got Tanh "Tanh:t" and 2 more: an operator that Fettle does not know',
+      'onnx: every node of m.onnx must be one that Fettle can compute, got Tanh "Tanh:t" and 2 more: an operator that Fettle does not know — `fettle inspect` lists them all',
     );
   });
 });
