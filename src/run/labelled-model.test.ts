@@ -36,7 +36,7 @@ test("numbers that cannot normalise these images are refused", () => {
 test.each([
   ["1x28x28", [3, 28, 28], /^images must be 1x28x28 as m\.onnx reads them, got 3x28x28 — images of folders have 3 channels/],
   ["3x28x28", [1, 28, 28], /— give them as a folder \(images:DIR\), where grey images get 3 channels$/],
-  ["3x32x64", [3, 64, 64], /— other than squares are read from IDX files/],
+  ["3x32x64", [3, 64, 64], /— a folder is read so where all its images have that size/],
   ["3x64x64", [3, 32, 32], /— give them as a folder \(images:DIR\) without --size/],
 ] as const)("images for %s are asked for in words that help", (wanted, got, message) => {
   expect(unfitting("m.onnx", wanted, got)).toMatch(message);

@@ -9,8 +9,9 @@ import { type OpenedModel, requireSameClasses } from "./model-file.ts";
 function adviceFor([channels, height, width]: readonly string[], got: ImageShape): string {
   if (channels === "1" && got[0] === 3) return "images of folders have 3 channels: give grey ones as IDX files (idx:DIR)";
   if (channels === "3" && got[0] === 1) return "give them as a folder (images:DIR), where grey images get 3 channels";
+  if (channels === "1") return "bring the IDX files to the model's size";
   if (height !== width)
-    return "other than squares are read from IDX files, or from folders whose images all have that size, up to 64 pixels";
+    return "a folder is read so where all its images have that size, none has a side over 64 pixels, and --size is left out; others come from a program (dataFromImages)";
   return "give them as a folder (images:DIR) without --size: its images are resized to the model's";
 }
 
