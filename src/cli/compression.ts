@@ -63,7 +63,7 @@ export async function loadCompression(
       import("../run/model-file.ts"),
       import("../run/labelled-model.ts"),
       import("../data/image-set.ts"),
-      import("../run/resume.ts"),
+      import("../run/replace.ts"),
     ]);
   const given = givenNormalisation(verb, flags);
   const { json, dryRun, resume, debug, ...rest } = flags as CompressionFlags & { debug?: unknown };

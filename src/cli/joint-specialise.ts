@@ -44,7 +44,7 @@ export async function loadSpecialise(
   const [{ loadData }, { FLOAT_PREDICTOR, PREDICTOR, readJointDescription, SUPERNET }, { requireFreeFolder }] = await Promise.all([
     import("../data/load.ts"),
     import("../run/joint-folder.ts"),
-    import("../run/resume.ts"),
+    import("../run/replace.ts"),
   ]);
   const { data: source, normalisation } = readJointDescription(supernet);
   if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model: join(supernet, SUPERNET) });

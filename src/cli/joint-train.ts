@@ -60,7 +60,7 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
     import("../data/load.ts"),
     import("../run/joint-train-run.ts"),
     import("../space/load.ts"),
-    import("../run/resume.ts"),
+    import("../run/replace.ts"),
   ]);
   if (!resume) requireFreeFolder(flags.out, flags);
   const bar = createProgressBar({ isQuiet: json === true });

@@ -92,7 +92,7 @@ async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): 
   const { json, dryRun, resume, debug, ...rest } = flags as NasFlags & { debug?: unknown };
   const config = configOf(argv, "nas", { ...rest, budget, recipe });
   if (dryRun) return printJson(config);
-  const { requireFreeFolder } = await import("../run/resume.ts");
+  const { requireFreeFolder } = await import("../run/replace.ts");
   if (!resume) requireFreeFolder(flags.out, flags);
   const [{ loadData }, { runNas }, { openDevice }, { loadSpace }] = await Promise.all([
     import("../data/load.ts"),

@@ -107,7 +107,8 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
   const { loadData } = await import("../data/load.ts");
   const { trainNetwork } = await import("../run/train-run.ts");
   const { modelPath, requireSameClasses, trainedWith } = await import("../run/model-file.ts");
-  const { clearFolder, requireFreeFolder, requireSameRun } = await import("../run/resume.ts");
+  const { clearFolder, requireFreeFolder } = await import("../run/replace.ts");
+  const { requireSameRun } = await import("../run/resume.ts");
   const recipe = recipeOf(flags);
   requireNetwork(flags.net);
   const teacher = flags.teacher === undefined ? null : trainedWith(modelPath(flags.teacher));

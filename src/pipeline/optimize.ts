@@ -9,7 +9,7 @@ import { openDevice } from "../hardware/open.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
 import { modelFingerprint, type OpenedModel, openModel } from "../run/model-file.ts";
-import { requireFreeFolder } from "../run/resume.ts";
+import { requireFreeFolder } from "../run/replace.ts";
 import type { StageName } from "../run/stage-names.ts";
 import { requireBatch } from "../run/train-run.ts";
 import { mobileNetSpace } from "../space/description.ts";

@@ -1,5 +1,5 @@
 /** @file `fettle joint compare`: the same limit met by the joint search, one stage after the other, fixed bits, and random search. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { jointLimits } from "../joint/limits.ts";
@@ -11,9 +11,10 @@ import { readJointDescription } from "./joint-folder.ts";
 import type { JointMethod } from "./joint-search-options.ts";
 import { runJointSearch } from "./joint-search-run.ts";
 import { openJointTeacher } from "./joint-teacher.ts";
+import { clearFolder } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
 import { inFolder, type JointCompareOptions, runSequentialRoute, SEQUENTIAL } from "./sequential-route.ts";
-import { COMPARISON } from "./stage-names.ts";
+import { COMPARISON, folderOfRoute, type RouteName } from "./stage-names.ts";
 
 export interface ComparedRoute {
   readonly name: string;
@@ -49,15 +50,13 @@ const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Car
 const finishedIn = (dir: string): readonly ComparedRoute[] =>
   (JSON.parse(readFileSync(join(dir, COMPARISON), "utf8")) as JointCompareResult).routes;
 
-/** Makes `dir` ready for the routes named. @throws AppError CONFIG when another comparison is to be gone on with */
-function begin(dir: string, routes: readonly string[], options: JointCompareOptions): readonly ComparedRoute[] {
-  const { config } = options;
-  if (options.resume) {
+/** Makes the folder ready for the routes. @throws AppError CONFIG when another comparison is to be gone on with */
+function begin({ dir, config, resume }: JointCompareOptions): readonly ComparedRoute[] {
+  if (resume) {
     requireSameRun(dir, config, []);
     return finishedIn(dir);
   }
-  // there is one when it is to be overwritten
-  if (existsSync(join(dir, COMPARISON))) for (const name of routes) rmSync(join(dir, folderOf(name)), { recursive: true, force: true });
+  clearFolder(dir);
   const files = { "config.json": config, [COMPARISON]: { routes: [] } };
   for (const [name, value] of Object.entries(files)) writeFileAtomic(join(dir, name), `${JSON.stringify(value, null, 2)}\n`);
   return [];
@@ -65,10 +64,10 @@ function begin(dir: string, routes: readonly string[], options: JointCompareOpti
 
 /** What keeps one route from its end, and not the others. */
 const OF_A_ROUTE: ReadonlySet<string> = new Set(["INFEASIBLE", "NOT_REACHED", "BACKEND", "ONNX"]);
+/** Beside bits that differ, if the space has them. */
+const FIXED_BITS = [4, 8] as const;
 /** The sequential route costs its architectures at so many. */
 const SEQUENTIAL_BITS = 8;
-
-const folderOf = (route: string): string => route.replaceAll(" ", "-");
 
 /**
  * Runs every route in a folder of its own, all with the same teacher, and keeps the table of those that are done; one that cannot meet the limit is told, not thrown.
@@ -87,15 +86,17 @@ export async function runJointCompare(given: JointCompareOptions): Promise<Joint
   using teacher = openJointTeacher(space, supernetDir, { data, images });
   const options = { ...given, teacher };
   const budgets = [{ kind: budget.kind, quantity: { kind: "absolute", value: limit!.limit } as const }];
-  const search = (name: string, method: JointMethod) => async () =>
-    (await runJointSearch({ ...options, ...inFolder(join(dir, folderOf(name)), options), budgets, method })).card;
-  const routes: Record<string, () => Promise<Card>> = {
+  const search = (name: RouteName, method: JointMethod) => async () =>
+    (await runJointSearch({ ...options, ...inFolder(join(dir, folderOfRoute(name)), options), budgets, method })).card;
+  const routes: Partial<Record<RouteName, () => Promise<Card>>> = {
     joint: search("joint", "joint"),
     random: search("random", "random"),
-    ...Object.fromEntries(space.bits.filter((b) => b === 8 || b === 4).map((b) => [`${b} bits`, search(`${b} bits`, { fixedBits: b })])),
+    ...Object.fromEntries(
+      FIXED_BITS.filter((b) => space.bits.includes(b)).map((b) => [`${b} bits`, search(`${b} bits`, { fixedBits: b })]),
+    ),
     [SEQUENTIAL]: () => runSequentialRoute(options, limit!.limit),
   };
-  const compared = [...begin(dir, Object.keys(routes), options)];
+  const compared = [...begin(options)];
   const comparison = () => ({
     kind: budget.kind,
     limit: limit!.limit,

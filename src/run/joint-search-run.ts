@@ -34,7 +34,8 @@ import type { JointSearchRunOptions } from "./joint-search-options.ts";
 import { openJointTeacher } from "./joint-teacher.ts";
 import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { nameCost } from "./limit-kinds.ts";
-import { clearFolder, requireSameRun } from "./resume.ts";
+import { clearFolder } from "./replace.ts";
+import { requireSameRun } from "./resume.ts";
 
 export interface JointSearchResult {
   readonly card: Card;

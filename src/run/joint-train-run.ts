@@ -29,7 +29,8 @@ import {
 } from "./joint-folder.ts";
 import { askedAbout, describeRanking, learn, type Prediction, type Ranking } from "./joint-ranking.ts";
 import { measureSamples, type Sampling } from "./joint-samples.ts";
-import { clearFolder, requireSameRun } from "./resume.ts";
+import { clearFolder } from "./replace.ts";
+import { requireSameRun } from "./resume.ts";
 import { requireBatch } from "./train-run.ts";
 
 export interface JointTrainOptions {

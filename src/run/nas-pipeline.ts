@@ -28,7 +28,8 @@ import {
   referenceCost,
   requireFeasible,
 } from "./nas-run.ts";
-import { clearFolder, requireSameRun } from "./resume.ts";
+import { clearFolder } from "./replace.ts";
+import { requireSameRun } from "./resume.ts";
 import { CHECKPOINT, requireBatch, trainNetwork } from "./train-run.ts";
 
 export interface NasPipelineOptions {

@@ -24,7 +24,8 @@ import { boundsOf, type PreparedPruning, type PruneOptions, preparePruning, writ
 import { isOfFile } from "./prune-limits.ts";
 import { deployPruned, writePolicy } from "./pruned-files.ts";
 import { fastEnough, rivals } from "./pruned-policies.ts";
-import { clearFolder, requireSameRun } from "./resume.ts";
+import { clearFolder } from "./replace.ts";
+import { requireSameRun } from "./resume.ts";
 
 export interface PolicyResult {
   readonly name: "amc" | RuleName | "random";

@@ -42,7 +42,8 @@ import { prepareQuantization } from "./prepare-quantization.ts";
 import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, quantizeLimits } from "./quantize-limits.ts";
 import { constraintsOf, deployCommon, deployQuantized, writePolicy } from "./quantized-files.ts";
 import { confirmedPolicy, greedyPolicy, JUDGED_IMAGES, type QuantizationContext, rivals } from "./quantized-policies.ts";
-import { clearFolder, requireSameRun } from "./resume.ts";
+import { clearFolder } from "./replace.ts";
+import { requireSameRun } from "./resume.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
   readonly device: Accelerator | CpuDevice | null;

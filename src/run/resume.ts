@@ -1,9 +1,8 @@
 /** @file Going on with a run: only what cannot change its course may differ from how it was begun. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { AppError } from "../errors.ts";
-import { STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
-import { STORE_FILE } from "./store.ts";
+import { bringBack } from "./replace.ts";
 
 /** How the chosen policy is trained after a search, and how long the search goes on. */
 const AFTER_THE_SEARCH = [
@@ -22,109 +21,6 @@ const AFTER_THE_SEARCH = [
 
 /** What says how a run is called, not what it computes. */
 const HOW_IT_IS_CALLED = ["argv", "out"] as const;
-
-/** What a run has worked for. */
-const RESULTS = [
-  "model.onnx",
-  "weights.safetensors",
-  "checkpoint.safetensors",
-  "supernet.safetensors",
-  "search.safetensors",
-  "policy.json",
-  "compare.json",
-  STORE_FILE,
-] as const;
-/** Files of a run that another run in the same folder must not go on with. */
-const OF_ONE_RUN = [
-  STORE_FILE,
-  `${STORE_FILE}-wal`,
-  `${STORE_FILE}-shm`,
-  "artefacts",
-  "checkpoint.safetensors",
-  "checkpoints",
-  "supernet.safetensors",
-  "search.safetensors",
-  "costs.json",
-  "found.json",
-  "teacher.safetensors",
-  "predictor-float.safetensors",
-  "predictor.safetensors",
-  "joint.json",
-  "policies.json",
-  "model.onnx",
-  "weights.safetensors",
-  "card.json",
-  "policy.json",
-  "layers.json",
-  "frontier.json",
-  "bits.svg",
-  "quantized.onnx",
-  "report.html",
-  STAGES_FILE,
-  ...STAGE_NAMES,
-] as const;
-
-const isTaken = (dir: string): boolean => RESULTS.some((file) => existsSync(join(dir, file)));
-
-export interface FreeFolderOptions {
-  readonly overwrite?: boolean;
-  /** File of the model that the run begins with. */
-  readonly model?: string | undefined;
-}
-
-const ASIDE = ".replaced";
-const REMOVED = ".removed";
-
-/** Brings a run back that was set aside for one that never began, whatever ended that. */
-export function bringBack(dir: string): void {
-  const aside = join(dir, ASIDE);
-  if (!existsSync(aside)) return;
-  for (const file of OF_ONE_RUN) rmSync(join(dir, file), { recursive: true, force: true });
-  for (const file of readdirSync(aside)) {
-    rmSync(join(dir, file), { recursive: true, force: true });
-    renameSync(join(aside, file), join(dir, file));
-  }
-  rmSync(aside, { recursive: true, force: true });
-}
-
-/** @throws AppError CONFIG when the folder holds a run that may not be overwritten, or the model that the new run begins with */
-export function requireFreeFolder(dir: string, { overwrite = false, model }: FreeFolderOptions = {}): void {
-  if (model !== undefined && resolve(dirname(model)) === resolve(dir))
-    throw new AppError("CONFIG", `run: --out must be another folder than that of the model, got ${dir}`);
-  bringBack(dir);
-  if (!overwrite && isTaken(dir))
-    throw new AppError(
-      "CONFIG",
-      `run: ${dir} must be a new folder, got one that holds a run — choose another with --out, or give --overwrite`,
-    );
-}
-
-/** Removes the run that a folder holds: when another can begin, and not before. */
-export function clearFolder(dir: string): void {
-  for (const file of isTaken(dir) ? OF_ONE_RUN : []) rmSync(join(dir, file), { recursive: true, force: true });
-}
-
-/**
- * Moves the run that a folder holds out of the way until it is known whether the new one can begin: then it is to be removed, else
- * `bringBack` undoes it, now or when the folder is used next.
- */
-export function setAside(dir: string): { remove(): void } {
-  bringBack(dir);
-  const [aside, removed] = [join(dir, ASIDE), join(dir, REMOVED)];
-  if (isTaken(dir)) {
-    mkdirSync(aside);
-    const moved = [...OF_ONE_RUN, "config.json"].filter((file) => existsSync(join(dir, file)));
-    for (const file of moved) renameSync(join(dir, file), join(aside, file));
-  }
-  return {
-    remove: () => {
-      // in one step: of what is removed by halves nothing must come back
-      rmSync(removed, { recursive: true, force: true });
-      if (existsSync(aside)) renameSync(aside, removed);
-      rmSync(removed, { recursive: true, force: true });
-    },
-  };
-}
 
 type Config = Readonly<Record<string, unknown>>;
 const text = (value: unknown): string => JSON.stringify(value) ?? "nothing";

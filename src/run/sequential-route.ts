@@ -13,7 +13,8 @@ import { formatCost } from "./limit-kinds.ts";
 import { openModel } from "./model-file.ts";
 import { runPrune } from "./prune-run.ts";
 import { runQuantize } from "./quantize-run.ts";
-import { requireFreeFolder } from "./resume.ts";
+import { requireFreeFolder } from "./replace.ts";
+import type { RouteName } from "./stage-names.ts";
 
 export interface JointCompareOptions extends Omit<JointSearchRunOptions, "device" | "budgets" | "method"> {
   /** Replace what the folder holds. */
@@ -25,7 +26,7 @@ export interface JointCompareOptions extends Omit<JointSearchRunOptions, "device
   readonly episodes: number;
 }
 
-export const SEQUENTIAL = "sequential";
+export const SEQUENTIAL = "sequential" satisfies RouteName;
 
 /**
  * What pruning and quantisation each leave of the cost before them in the sequential route: its architecture, at 8 bits, may cost the

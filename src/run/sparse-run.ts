@@ -32,7 +32,8 @@ import {
 } from "./compression-steps.ts";
 import { deploy } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
-import { clearFolder, requireSameRun } from "./resume.ts";
+import { clearFolder } from "./replace.ts";
+import { requireSameRun } from "./resume.ts";
 
 export interface SparseOptions extends CompressionOptions {
   /** Limit of the file's size, bytes or a share of the dense file. */

@@ -8,3 +8,7 @@ export const STAGES_FILE = "stages.json";
 
 /** Routes of a comparison that are done, and whether all are. */
 export const COMPARISON = "compare.json";
+
+export const ROUTE_NAMES = ["joint", "random", "8 bits", "4 bits", "sequential"] as const;
+export type RouteName = (typeof ROUTE_NAMES)[number];
+export const folderOfRoute = (route: RouteName): string => route.replaceAll(" ", "-");
