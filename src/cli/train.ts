@@ -107,11 +107,11 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
   const { loadData } = await import("../data/load.ts");
   const { trainNetwork } = await import("../run/train-run.ts");
   const { modelPath, requireSameClasses, trainedWith } = await import("../run/model-file.ts");
-  const { clearFolder, requireFreeFolder } = await import("../run/replace.ts");
-  const { requireSameRun } = await import("../run/resume.ts");
+  const { requireFreeFolder } = await import("../run/replace.ts");
   const recipe = recipeOf(flags);
   requireNetwork(flags.net);
-  const teacher = flags.teacher === undefined ? null : trainedWith(modelPath(flags.teacher));
+  const model = flags.teacher === undefined ? undefined : modelPath(flags.teacher);
+  const teacher = model === undefined ? null : trainedWith(model);
   const splitSeed = flags.splitSeed ?? teacher?.splitSeed ?? flags.seed;
   const config = configOf(argv, "train", {
     net: flags.net,
@@ -125,13 +125,10 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
     recipe,
   });
   if (flags.dryRun) return printJson(config);
-  if (flags.resume) requireSameRun(flags.out, config, ["threads"]);
-  else requireFreeFolder(flags.out, flags);
+  if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model });
   const bar = createProgressBar({ isQuiet: flags.json === true });
   const data = await loadData(flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress));
   requireSameClasses(`train: the teacher ${flags.teacher}`, teacher?.classes ?? null, data.train.classes);
-  if (!flags.resume) clearFolder(flags.out);
-  protect();
   let progress: ((done: number, message?: string) => void) | null = null;
   let latest = "";
   const result = await trainNetwork({
@@ -142,6 +139,7 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
     config,
     threads: flags.threads,
     signal,
+    onStart: protect,
     ...(flags.teacher ? { teacherDir: flags.teacher } : {}),
     ...(flags.resume ? { resume: true } : {}),
     onStep: ({ step, steps }) => {
@@ -161,6 +159,5 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
     `test accuracy ${formatPercent(card.accuracy.test)}, ${formatMs(card.latency.p50Ms)} on cpu (1 image, ${flags.threads} thread), ${formatBytes(card.fileBytes)}`,
   );
   print(`saved ${flags.out}/model.onnx, card.json and report.html`);
-  if (result.isCancelled)
-    note(`fettle: interrupted; the weights so far are saved${result.reports.length > 0 ? ", `--resume` goes on" : ""}`);
+  if (result.isCancelled) note("fettle: interrupted; the weights so far are saved, `--resume` goes on");
 }

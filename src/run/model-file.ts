@@ -91,9 +91,8 @@ function notedBits(note: string | undefined): ReadonlyMap<string, Precision> {
 export async function openModel(target: string, inputShape?: SampleShape): Promise<OpenedModel> {
   const path = modelPath(target);
   if (isFolder(target) && existsSync(join(target, WEIGHTS))) {
-    const { graph, params } = loadRun(target);
-    using owned = params;
-    return { model: { graph, weights: exportWeights(owned) }, path, trainedWith: trainedWith(path), bits: new Map() };
+    using run = loadRun(target);
+    return { model: { graph: run.graph, weights: exportWeights(run.params) }, path, trainedWith: trainedWith(path), bits: new Map() };
   }
   const model = await importOnnx(readFileSync(path), path, inputShape ? { inputShape } : {});
   return { model, path, trainedWith: trainedWith(path), bits: notedBits(model.metadata.get("bits")) };

@@ -30,7 +30,7 @@ import {
 } from "./nas-run.ts";
 import { clearFolder } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
-import { CHECKPOINT, requireBatch, trainNetwork } from "./train-run.ts";
+import { requireBatch, type TrainingOptions, trainInFolder } from "./train-run.ts";
 
 export interface NasPipelineOptions {
   readonly data: DataSplits;
@@ -152,27 +152,26 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
   folder.writeJson("space.json", space);
   onNote(`found ${summary}: ${formatCost(kind, found.cost)}, ${found.how}`);
 
-  let training: ((done: number, message?: string) => void) | null = null;
+  let trainingProgress: ((done: number, message?: string) => void) | null = null;
   let trained = "";
   const constraint = nasConstraint(kind, limit, found.cost, isCpu(device));
-  const { card, isCancelled } = await trainNetwork({
-    net: { ...architectureGraph(space, found.architecture), name: `${space.name}-found` },
+  const training: TrainingOptions = {
     data: options.trainingData ?? data,
     recipe,
-    dir,
-    config,
     threads,
     constraints: (measured) => [constraint(measured)],
-    resume: options.resume === true && existsSync(folder.path(CHECKPOINT)),
+    resume: options.resume === true,
     ...(signal ? { signal } : {}),
     onStep: ({ step, steps }) => {
-      training ??= createProgress("training", steps, clock, onProgress);
-      training(step + 1, trained);
+      trainingProgress ??= createProgress("training", steps, clock, onProgress);
+      trainingProgress(step + 1, trained);
     },
     onEpoch: ({ epoch, validation }) => {
       trained = `epoch ${epoch + 1}: validation ${formatPercent(validation.accuracy)}`;
     },
-  });
+  };
+  const graph = { ...architectureGraph(space, found.architecture), name: `${space.name}-found` };
+  const { card, isCancelled } = await trainInFolder(folder, training, graph, null);
   const [met] = card.constraints;
   return {
     card,
