@@ -15,6 +15,7 @@ import type { WeightMasks } from "../train/mask.ts";
 import { type EpochReport, type Recipe, trainByRecipe } from "../train/recipe.ts";
 import type { Projections } from "../train/shadow.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
+import { finished } from "../util/disposal.ts";
 import { ensureDir } from "../util/files.ts";
 import { createProgress, type OnProgress } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
@@ -69,8 +70,7 @@ export const calibrationImages = (data: DataSplits, seed: number, count: number)
   calibrationBatches(data, { seed, count, batchSize: CALIBRATION_BATCH });
 
 export function withParameters<T>({ graph, weights }: Model, work: (params: ParameterStore) => T): T {
-  const params = createParameters(paramSpecs(graph), createRng(0));
-  importWeights(params, weights);
+  const params = finished(createParameters(paramSpecs(graph), createRng(0)), (made) => importWeights(made, weights));
   const done = () => params[Symbol.dispose]();
   let result: T;
   try {

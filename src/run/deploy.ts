@@ -84,6 +84,25 @@ async function compareOutputs(graph: Graph, params: ParameterStore, session: Onn
   return { difference, largest, agreement: same / images };
 }
 
+/** The file beside the engine, and its accuracy on `images`. @throws AppError BACKEND when it gives no numbers */
+async function tested(
+  bytes: Uint8Array,
+  { graph, params, images, data }: Pick<DeployOptions, "graph" | "params" | "data"> & { readonly images: ImageSet },
+) {
+  const session = await createSession(bytes, { threads: 2 });
+  try {
+    const compared = await compareOutputs(graph, params, session, data.test, data.normalisation);
+    if (!Number.isFinite(compared.difference) || !Number.isFinite(compared.largest))
+      throw new AppError(
+        "BACKEND",
+        `training: the network must give numbers, got ${compared.largest} — train with a lower learning rate; nothing was replaced`,
+      );
+    return { ...compared, test: await evaluateOnnx(session, images, data.normalisation) };
+  } finally {
+    await session.close();
+  }
+}
+
 /** What a file notes of itself: where it comes from, and its bits, which `inspect` reads. */
 export function fileMetadata({ name }: Graph, data: string, precision: ReadonlyMap<string, Precision>): Record<string, string> {
   const bits = Object.fromEntries([...precision].map(([layer, p]) => [layer, [p.weightBits, p.activationBits]]));
@@ -130,17 +149,9 @@ export async function deploy({
     { metadata: fileMetadata(graph, data.name, precision), sparse, quantized },
   );
   const path = folder.path("model.onnx");
-  const session = await createSession(bytes, { threads: 2 });
-  const { difference, largest, agreement } = await compareOutputs(graph, params, session, data.test, data.normalisation);
-  if (!Number.isFinite(difference) || !Number.isFinite(largest))
-    throw new AppError(
-      "BACKEND",
-      `training: the network must give numbers, got ${largest} — train with a lower learning rate; nothing was replaced`,
-    );
   const images = testImages === undefined ? data.test : someOf(data.test, testImages, createRng(0));
+  const { difference, largest, agreement, test } = await tested(bytes, { graph, params, images, data });
   const isQuantized = precision.size > 0;
-  const test = await evaluateOnnx(session, images, data.normalisation);
-  await session.close();
   const inEngine = isQuantized
     ? { engine: evaluate(withLogits(graph), params, images, { normalisation: data.normalisation }).accuracy }
     : {};

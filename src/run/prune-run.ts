@@ -10,6 +10,7 @@ import { RULES, type RuleName, rulePolicy } from "../prune/policies.ts";
 import { createPruner } from "../prune/pruner.ts";
 import { rewardOf } from "../prune/reward.ts";
 import { type Judgement, policyKey, searchPolicy } from "../rl/policy-search.ts";
+import { finished } from "../util/disposal.ts";
 import { createRng } from "../util/rng.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card, Constraint } from "./card.ts";
@@ -139,9 +140,10 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
     folder,
     open: (kept) => {
       const smaller = pruner.extract(kept);
-      const own = createParameters(paramSpecs(smaller.graph), createRng(0));
-      importWeights(own, smaller.weights);
-      recalibrate(smaller.graph, own, renewal);
+      const own = finished(createParameters(paramSpecs(smaller.graph), createRng(0)), (made) => {
+        importWeights(made, smaller.weights);
+        recalibrate(smaller.graph, made, renewal);
+      });
       return { graph: smaller.graph, params: own, [Symbol.dispose]: () => own[Symbol.dispose]() };
     },
     deploy: async ({ name, decisions: kept }, network) => {
