@@ -13,7 +13,7 @@ const limitsOf = ({ card }: RunSummary): string =>
     .map(({ name, limit, value, isMet }) => `${nameCost(name, value)} of ${formatCost(name, limit)}${isMet ? "" : " MISSED"}`)
     .join(", ");
 
-const when = (date: Date): string => date.toISOString().slice(0, 16).replace("T", " ");
+const when = (time: string): string => time.slice(0, 16).replace("T", " ");
 
 function showRuns(runs: readonly RunSummary[]): void {
   const rows = runs.map((run) => [

@@ -146,6 +146,7 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   folder.writeJson(STAGES_FILE, { stages: names, isCancelled });
   folder.log({ type: "done", accuracy: kept.accuracy, constraints });
   writeFileAtomic(folder.path("report.html"), reportHtml(readRunData(dir)));
+  if (!isCancelled) folder.finish();
   const originalTest = model ? (route.outcomes[0]?.originalTest ?? kept.accuracy.test) : null;
   return { card: kept, constraints, stages: names, originalTest, isCancelled };
 }

@@ -1,8 +1,9 @@
-/** @file The folder of one run: resolved configuration, database, artefacts. */
+/** @file The folder of one run: resolved configuration, state, database, artefacts. */
 import { readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { ensureDir, writeFileAtomic } from "../util/files.ts";
+import { begunAt, STATE_FILE, writeState } from "./state.ts";
 import { openStore, STORE_FILE } from "./store.ts";
 
 /** Results of one task that are not computed again after a crash. */
@@ -20,18 +21,22 @@ export interface RunFolder extends Disposable {
   writeBytes(name: string, bytes: Uint8Array): void;
   readBytes(name: string): Uint8Array;
   log(event: Readonly<Record<string, unknown>> & { readonly type: string }): void;
+  /** The run came to its end: nothing is left to go on with. */
+  finish(): void;
   /** Takes back a run that nothing has come of. */
   discard(): void;
   /** Without `resume` it starts empty. */
   journal<T>(task: string, resume: boolean): Journal<T>;
 }
 
-/** Creates the folder and writes config.json; to be disposed of. @throws AppError STORE when it cannot be written */
+/** Creates the folder, or opens it again, and writes config.json; to be disposed of. @throws AppError STORE when it cannot be written */
 export function openRunFolder(dir: string, config: unknown, clock: Clock = systemClock): RunFolder {
   ensureDir(dir);
   const path = (name: string) => join(dir, name);
   const writeJson = (name: string, value: unknown) => writeFileAtomic(path(name), `${JSON.stringify(value, null, 2)}\n`);
+  const begun = begunAt(dir) ?? clock.now().toISOString();
   writeJson("config.json", config);
+  writeState(dir, { begun, isFinished: false });
   const store = openStore(dir);
   return {
     dir,
@@ -44,9 +49,11 @@ export function openRunFolder(dir: string, config: unknown, clock: Clock = syste
       if (!resume) store.clearTrials(task);
       return { entries: store.trials<T>(task), append: (entry: T) => store.addTrial(task, entry) };
     },
+    finish: () => writeState(dir, { begun, isFinished: true }),
     discard: () => {
       store[Symbol.dispose]();
-      for (const name of ["config.json", STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`]) rmSync(path(name), { force: true });
+      for (const name of ["config.json", STATE_FILE, STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`])
+        rmSync(path(name), { force: true });
       if (readdirSync(dir).length === 0) rmdirSync(dir);
     },
     [Symbol.dispose]: () => store[Symbol.dispose](),

@@ -1,12 +1,12 @@
 /** @file `fettle joint compare`: the same limit met by the joint search, one stage after the other, fixed bits, and random search. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { jointLimits } from "../joint/limits.ts";
 import { systemClock } from "../util/clock.ts";
-import { writeFileAtomic } from "../util/files.ts";
 import type { Card } from "./card.ts";
 import { CALIBRATION_BATCHES, calibrationImages } from "./compression-steps.ts";
+import { openRunFolder, type RunFolder } from "./folder.ts";
 import { readJointDescription } from "./joint-folder.ts";
 import type { JointMethod } from "./joint-search-options.ts";
 import { runJointSearch } from "./joint-search-run.ts";
@@ -47,19 +47,18 @@ const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Car
 });
 
 /** Routes that a comparison in `dir` has finished. */
-const finishedIn = (dir: string): readonly ComparedRoute[] =>
-  (JSON.parse(readFileSync(join(dir, COMPARISON), "utf8")) as JointCompareResult).routes;
+function finishedIn(dir: string): readonly ComparedRoute[] {
+  const path = join(dir, COMPARISON);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as JointCompareResult).routes : [];
+}
 
-/** Makes the folder ready for the routes. @throws AppError CONFIG when another comparison is to be gone on with */
-function begin({ dir, config, resume }: JointCompareOptions): readonly ComparedRoute[] {
-  if (resume) {
-    requireSameRun(dir, config, []);
-    return finishedIn(dir);
-  }
-  clearFolder(dir);
-  const files = { "config.json": config, [COMPARISON]: { routes: [] } };
-  for (const [name, value] of Object.entries(files)) writeFileAtomic(join(dir, name), `${JSON.stringify(value, null, 2)}\n`);
-  return [];
+/** Opens the folder for the routes. @throws AppError CONFIG when another comparison is to be gone on with */
+function begin({ dir, config, resume, clock }: JointCompareOptions): RunFolder {
+  if (resume) requireSameRun(dir, config, []);
+  else clearFolder(dir);
+  const folder = openRunFolder(dir, config, clock);
+  if (!resume) folder.writeJson(COMPARISON, { routes: [] });
+  return folder;
 }
 
 /** What keeps one route from its end, and not the others. */
@@ -96,7 +95,8 @@ export async function runJointCompare(given: JointCompareOptions): Promise<Joint
     ),
     [SEQUENTIAL]: () => runSequentialRoute(options, limit!.limit),
   };
-  const compared = [...begin(options)];
+  using folder = begin(options);
+  const compared = [...finishedIn(dir)];
   const comparison = () => ({
     kind: budget.kind,
     limit: limit!.limit,
@@ -117,7 +117,8 @@ export async function runJointCompare(given: JointCompareOptions): Promise<Joint
       onNote(`${name}: ${error.message}`);
     }
     if (signal?.aborted) break;
-    writeFileAtomic(join(dir, COMPARISON), `${JSON.stringify(comparison(), null, 2)}\n`);
+    folder.writeJson(COMPARISON, comparison());
   }
+  if (comparison().isFinished) folder.finish();
   return { limit: limit!.limit, routes: compared, isCancelled: signal?.aborted === true };
 }

@@ -216,6 +216,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
       .slice(0, SCORED_KEPT)
       .map(({ accuracy, costs: own }) => ({ accuracy, costs: own })),
   });
+  if (!isCancelled) folder.finish();
   return {
     card,
     summary,

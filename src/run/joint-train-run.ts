@@ -167,6 +167,7 @@ export async function runJointTrain(options: JointTrainOptions): Promise<JointTr
       space,
       results,
     });
+    folder.finish();
     return results;
   };
   if (options.quantizedSamples === 0) {

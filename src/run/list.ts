@@ -1,15 +1,17 @@
 /** @file Which runs there are, and what came of them. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Card } from "./card.ts";
 import { COMPARISON, STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
+import { begunAt, readState } from "./state.ts";
 
 export interface RunSummary {
   readonly dir: string;
   readonly command: string;
   readonly data: string;
-  readonly begun: Date;
+  /** UTC, ISO 8601. */
+  readonly begun: string;
   /** False while it runs, and after it was interrupted. */
   readonly isFinished: boolean;
   /** Of the best that was saved; null when there is nothing yet. */
@@ -27,11 +29,16 @@ function readJson(path: string): Record<string, unknown> | null {
   }
 }
 
-/** Whether a run of several stages or routes came to its end; undefined for one of those. */
+/** Of an older version, which did not write it down: whether a run of several stages or routes came to its end; undefined for one of those. */
 const IS_ENDED: Readonly<Record<string, (dir: string, config: Record<string, unknown>) => boolean | undefined>> = {
   optimize: (dir, config) => ("stage" in config ? undefined : readJson(join(dir, STAGES_FILE))?.isCancelled === false),
   "joint compare": (dir) => (existsSync(join(dir, COMPARISON)) ? readJson(join(dir, COMPARISON))?.isFinished === true : undefined),
 };
+
+function seemsFinished(dir: string, config: Record<string, unknown>): boolean {
+  const has = (file: string) => existsSync(join(dir, file));
+  return IS_ENDED[`${config.command}`]?.(dir, config) ?? ((has("card.json") || has("joint.json")) && !has("checkpoints"));
+}
 
 /** @throws AppError CONFIG for a folder that holds no run */
 export function summariseRun(dir: string): RunSummary {
@@ -39,13 +46,12 @@ export function summariseRun(dir: string): RunSummary {
   if (!config || typeof config.command !== "string")
     throw new AppError("CONFIG", `runs: ${dir} must be the folder of a run, got no config.json of one`);
   const card = readJson(join(dir, "card.json")) as Card | null;
-  const isSupernet = existsSync(join(dir, "joint.json"));
   return {
     dir,
     command: config.command,
     data: `${config.data ?? ""}`,
-    begun: statSync(join(dir, "config.json")).birthtime,
-    isFinished: IS_ENDED[config.command]?.(dir, config) ?? ((card !== null || isSupernet) && !existsSync(join(dir, "checkpoints"))),
+    begun: begunAt(dir)!,
+    isFinished: readState(dir)?.isFinished ?? seemsFinished(dir, config),
     card,
     argv: Array.isArray(config.argv) ? config.argv.map(String) : [],
   };
@@ -63,5 +69,5 @@ export function listRuns(root: string, depth: number = DEPTH): RunSummary[] {
   const folders =
     depth === 0 ? [] : readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !isPart(entry.name));
   const within = folders.flatMap(({ name }) => listRuns(join(root, name), depth - 1));
-  return [...own, ...within].sort((a, b) => b.begun.getTime() - a.begun.getTime());
+  return [...own, ...within].sort((a, b) => Number(b.begun > a.begun) - Number(b.begun < a.begun));
 }

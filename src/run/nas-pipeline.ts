@@ -171,14 +171,16 @@ export async function runNas(options: NasPipelineOptions): Promise<NasPipelineRe
     },
   };
   const graph = { ...architectureGraph(space, found.architecture), name: `${space.name}-found` };
-  const { card, isCancelled } = await trainInFolder(folder, training, graph, null);
+  const { card, ...trainingEnd } = await trainInFolder(folder, training, graph, null);
+  const isCancelled = trainingEnd.isCancelled || found.search.isCancelled;
+  if (!isCancelled) folder.finish();
   const [met] = card.constraints;
   return {
     card,
     architecture,
     summary,
     isMet: met!.isMet,
-    isCancelled: isCancelled || found.search.isCancelled,
+    isCancelled,
     limitText,
     valueText: formatCost(kind, met!.value),
     obtained: met!.obtained,

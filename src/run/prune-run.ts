@@ -155,6 +155,7 @@ export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   });
   const files = [exportOnnx(options.model), folder.path("model.onnx")];
   const [originalMs, prunedMs] = await measureTogether(files, { threads });
+  if (!end.isCancelled) folder.finish();
   return {
     ...end,
     original,

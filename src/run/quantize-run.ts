@@ -264,6 +264,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
       constraints: constraintsOf(limits, float),
     });
   }
+  if (!isCancelled) folder.finish();
   return {
     card,
     layers: layers.map(({ name, isDepthwise }) => ({ name, isDepthwise })),

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync } 
 import { join, relative, resolve, sep } from "node:path";
 import { AppError } from "../errors.ts";
 import { COMPARISON, folderOfRoute, ROUTE_NAMES, STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
+import { STATE_FILE } from "./state.ts";
 import { STORE_FILE } from "./store.ts";
 
 /** What a run has worked for. */
@@ -46,7 +47,8 @@ const OF_ONE_RUN = [
   STAGES_FILE,
   ...STAGE_NAMES,
 ] as const;
-const CONFIG = "config.json";
+/** What the very beginning of a run writes. */
+const BEGINNING = ["config.json", STATE_FILE] as const;
 
 const isTaken = (dir: string): boolean => RESULTS.some((file) => existsSync(join(dir, file)));
 
@@ -88,7 +90,7 @@ export function requireFreeFolder(dir: string, { overwrite = false, model }: Fre
 
 /** Removes the run that a folder holds: when another can begin, and not before. */
 export function clearFolder(dir: string): void {
-  if (isTaken(dir)) removeFiles(dir, filesOfRun(dir));
+  removeFiles(dir, isTaken(dir) ? [...filesOfRun(dir), ...BEGINNING] : BEGINNING);
 }
 
 /** Where an old run is on its way out or back: nothing of a new one is in the folder then. */
@@ -101,7 +103,7 @@ const REMOVED = ".removed";
 export function bringBack(dir: string): void {
   const [moving, aside] = [join(dir, MOVING), join(dir, ASIDE)];
   if (existsSync(aside)) {
-    removeFiles(dir, [...filesOfRun(dir), CONFIG]);
+    removeFiles(dir, [...filesOfRun(dir), ...BEGINNING]);
     renameSync(aside, moving);
   }
   if (!existsSync(moving)) return;
@@ -117,11 +119,11 @@ export function setAside(dir: string): { remove(): void } {
   bringBack(dir);
   const [moving, aside, removed] = [MOVING, ASIDE, REMOVED].map((name) => join(dir, name)) as [string, string, string];
   if (isTaken(dir)) {
-    const files = [...filesOfRun(dir), CONFIG].filter((file) => existsSync(join(dir, file)));
+    const files = [...filesOfRun(dir), ...BEGINNING].filter((file) => existsSync(join(dir, file)));
     mkdirSync(moving);
     for (const file of files) renameSync(join(dir, file), join(moving, file));
     renameSync(moving, aside);
-  }
+  } else removeFiles(dir, BEGINNING);
   return {
     remove: () => {
       // in one step: of what is removed by halves nothing must come back

@@ -238,6 +238,9 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
       { name: "size", unit: "bytes", limit, value: fileBytes, obtained: "measured", isMet: fileBytes <= limit },
     ],
   });
-  if (!isCancelled) removeCheckpoints(folder);
+  if (!isCancelled) {
+    removeCheckpoints(folder);
+    folder.finish();
+  }
   return { card, original, rounds, constraint: card.constraints[0]!, isCancelled };
 }

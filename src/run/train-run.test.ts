@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { easyData, tinyNetwork } from "../../test/support.ts";
 import type { Recipe } from "../train/recipe.ts";
+import { summariseRun } from "./list.ts";
 import { type TrainRunOptions, trainNetwork } from "./train-run.ts";
 
 const newFolder = () => mkdtempSync(join(tmpdir(), "fettle-train-"));
@@ -43,9 +44,10 @@ test("a run stays as it is when the one that is to replace it cannot begin, also
 test("a training that was interrupted in its first epoch is gone on with from its beginning, and then replaced", async () => {
   const dir = newFolder();
   const { isCancelled } = await train(dir, { signal: AbortSignal.abort() });
-  expect(isCancelled).toBe(true);
+  expect([isCancelled, summariseRun(dir).isFinished]).toEqual([true, false]);
   const { reports, ...rest } = await train(dir, { resume: true });
   expect([reports.length, rest.isCancelled]).toEqual([2, false]);
+  expect(summariseRun(dir).isFinished).toBe(true);
   await expect(train(dir, { resume: true, config: { command: "train", net: "other" } })).rejects.toThrow("resume: net must be nothing");
   expect((await train(dir, { recipe: { ...recipe, epochs: 1 } })).reports).toHaveLength(1);
 });

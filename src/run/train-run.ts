@@ -129,5 +129,7 @@ export async function trainNetwork(options: TrainRunOptions): Promise<TrainRunRe
   else clearFolder(dir);
   using folder = openRunFolder(dir, config);
   options.onStart?.();
-  return await trainInFolder(folder, options, graph, teacher);
+  const result = await trainInFolder(folder, options, graph, teacher);
+  if (!result.isCancelled) folder.finish();
+  return result;
 }
