@@ -15,6 +15,7 @@ import { clearFolder } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
 import { inFolder, type JointCompareOptions, runSequentialRoute, SEQUENTIAL } from "./sequential-route.ts";
 import { COMPARISON, folderOfRoute, type RouteName } from "./stage-names.ts";
+import { requireBatch } from "./train-run.ts";
 
 export interface ComparedRoute {
   readonly name: string;
@@ -80,6 +81,7 @@ export async function runJointCompare(given: JointCompareOptions): Promise<Joint
       "CONFIG",
       `joint compare: the space must let layers have ${SEQUENTIAL_BITS} bits, by which the sequential route costs them, got ${space.bits.join(", ")}`,
     );
+  requireBatch(data, recipe.batchSize);
   const [limit] = await jointLimits(space, device, [budget]);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   using teacher = openJointTeacher(space, supernetDir, { data, images });

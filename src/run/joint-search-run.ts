@@ -36,6 +36,7 @@ import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { nameCost } from "./limit-kinds.ts";
 import { clearFolder } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
+import { requireBatch } from "./train-run.ts";
 
 export interface JointSearchResult {
   readonly card: Card;
@@ -104,6 +105,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const isOnFloats = device !== null && !isAccelerator(device);
   const isFloat = isOnFloats || options.method === "architecture";
   if (!isFloat) requireNoAverage("joint search", recipe);
+  if (!isFloat || recipe.epochs > 0) requireBatch(data, recipe.batchSize);
   const space = isOnFloats ? floatSpace(description.space) : description.space;
   const measuring = { report: null as ReturnType<typeof createProgress> | null };
   const asked = await jointLimits(space, device, budgets, (done, total) => {

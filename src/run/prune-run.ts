@@ -27,6 +27,7 @@ import { deployPruned, writePolicy } from "./pruned-files.ts";
 import { fastEnough, rivals } from "./pruned-policies.ts";
 import { clearFolder } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
+import { requireBatch } from "./train-run.ts";
 
 export interface PolicyResult {
   readonly name: "amc" | RuleName | "random";
@@ -71,6 +72,7 @@ function startsOf(prepared: PreparedPruning): number[][] {
 export async function runPrune(options: PruneOptions): Promise<PruneResult> {
   const { data, recipe, dir, config, threads, signal, onNote = () => {} } = options;
   if (options.resume) requireSameRun(dir, config);
+  if (recipe.epochs > 0) requireBatch(data, recipe.batchSize);
   const prepared = await preparePruning(options);
   const { images, model, prunable, sizes, limits, macsOf, paramsOf, costsOf } = prepared;
 

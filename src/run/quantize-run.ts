@@ -44,6 +44,7 @@ import { constraintsOf, deployCommon, deployQuantized, writePolicy } from "./qua
 import { confirmedPolicy, greedyPolicy, JUDGED_IMAGES, type QuantizationContext, rivals } from "./quantized-policies.ts";
 import { clearFolder } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
+import { requireBatch } from "./train-run.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
   readonly device: Accelerator | CpuDevice | null;
@@ -119,6 +120,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   requireNoAverage("quantize", recipe);
   if (options.resume) requireSameRun(dir, config);
   requireComputable(options.model.graph, source);
+  if (recipe.epochs > 0 || options.shortTune.steps > 0) requireBatch(data, recipe.batchSize);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);
   using params = createParameters(paramSpecs(model.graph), createRng(0));

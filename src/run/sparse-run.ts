@@ -34,6 +34,7 @@ import { deploy } from "./deploy.ts";
 import { openRunFolder } from "./folder.ts";
 import { clearFolder } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
+import { requireBatch } from "./train-run.ts";
 
 export interface SparseOptions extends CompressionOptions {
   /** Limit of the file's size, bytes or a share of the dense file. */
@@ -118,6 +119,7 @@ export async function runSparsePrune(options: SparseOptions): Promise<SparseResu
   // what later rounds were judged by depends on the training before them
   if (options.resume) requireSameRun(dir, config, []);
   requireComputable(options.model.graph, source);
+  if (recipe.epochs > 0) requireBatch(data, recipe.batchSize);
   const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
   const model = trainable(options.model, images);
   const { graph } = model;
