@@ -30,9 +30,11 @@ export function programInNewFolder() {
   /** Runs the program in folder `out` and kills it as soon as `isReached`. */
   async function killedWhen(flags: readonly string[], out: string, isReached: () => boolean): Promise<void> {
     const child = spawn(process.execPath, [main, ...flags, "--out", out], { cwd: dir, env, stdio: "ignore" });
+    const closed = new Promise((resolve) => child.once("close", resolve));
     while (!isReached() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill("SIGKILL");
-    await new Promise((resolve) => child.once("close", resolve));
+    await closed;
+    expect(child.signalCode, `${out} must be killed before it ends`).toBe("SIGKILL");
   }
   /** How many results of a task a run has stored. */
   function stored(out: string, task = "judged policies"): number {
