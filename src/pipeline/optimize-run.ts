@@ -124,8 +124,10 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   };
   const settings: StageSettings = { ...options, stages, deadline, clock, onBegun, onProgress, onNote: options.onNote ?? (() => {}) };
   let route: Route;
+  let card: Card;
   try {
     route = await routeOf(options, settings);
+    card = route.outcomes.at(-1)?.card ?? (await asItIs(options, folder));
   } catch (error) {
     process.off("exit", undo);
     if (!isBegun) undo();
@@ -134,7 +136,6 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   onBegun();
   const isCancelled = signal?.aborted === true;
   const last = route.outcomes.at(-1);
-  const card = last?.card ?? (await asItIs(options, folder));
   const constraints = constraintsOf(route, card, limits.accuracyDrop, device);
   const kept = keepOutcome(folder, last ? stages.dirOf(last.stage) : dir, card, constraints);
   const names = stages.begun();

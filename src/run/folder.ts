@@ -29,6 +29,18 @@ export interface RunFolder extends Disposable {
   journal<T>(task: string, resume: boolean): Journal<T>;
 }
 
+/** What there is before a stage has something to save, at most: the model as it was given. */
+const FIRST_FILES = [
+  "config.json",
+  STATE_FILE,
+  STORE_FILE,
+  `${STORE_FILE}-wal`,
+  `${STORE_FILE}-shm`,
+  "artefacts",
+  "model.onnx",
+  "card.json",
+] as const;
+
 /** Creates the folder, or opens it again, and writes config.json; to be disposed of. @throws AppError STORE when it cannot be written */
 export function openRunFolder(dir: string, config: unknown, clock: Clock = systemClock): RunFolder {
   ensureDir(dir);
@@ -52,8 +64,7 @@ export function openRunFolder(dir: string, config: unknown, clock: Clock = syste
     finish: () => writeState(dir, { begun, isFinished: true }),
     discard: () => {
       store[Symbol.dispose]();
-      for (const name of ["config.json", STATE_FILE, STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`])
-        rmSync(path(name), { force: true });
+      for (const name of FIRST_FILES) rmSync(path(name), { recursive: true, force: true });
       if (readdirSync(dir).length === 0) rmdirSync(dir);
     },
     [Symbol.dispose]: () => store[Symbol.dispose](),
