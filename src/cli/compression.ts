@@ -58,11 +58,11 @@ export async function loadCompression(
   { argv, signal, protect }: CommandContext,
   resolved: Readonly<Record<string, unknown>> & { readonly recipe: Recipe },
 ): Promise<{ common: CompressionOptions; bar: ReturnType<typeof createProgressBar> } | null> {
-  const [{ modelFingerprint, openModel }, { givenNormalisation, loadImagesFor }, { fingerprint }, { requireFreeFolder }] =
+  const [{ modelFingerprint, openModel }, { givenNormalisation, loadImagesFor }, { imagesFingerprint }, { requireFreeFolder }] =
     await Promise.all([
       import("../run/model-file.ts"),
       import("../run/labelled-model.ts"),
-      import("../data/image-set.ts"),
+      import("../run/fingerprints.ts"),
       import("../run/replace.ts"),
     ]);
   const given = givenNormalisation(verb, flags);
@@ -93,7 +93,7 @@ export async function loadCompression(
       config: {
         ...config,
         modelSha256: modelFingerprint(opened.model),
-        imagesSha256: [data.train, data.validation, data.test].map(fingerprint),
+        ...imagesFingerprint(data),
       },
       ...(flags.resume ? { resume: true } : {}),
       threads: flags.threads,

@@ -1,6 +1,5 @@
 /** @file What `joint search` and `joint compare` share: options, the supernet's images, the device. */
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type JointSearchRunOptions, JUDGED } from "../run/joint-search-options.ts";
@@ -31,8 +30,6 @@ export function withSpecialise(command: Command, folder: string): Command {
     .option("--no-distillation", "fine-tune on the labels alone, not on the largest sub-net's outputs");
 }
 
-const fileSha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
-
 /** Opens the supernet's images. @throws AppError CONFIG, DATA */
 export async function loadSpecialise(
   supernet: string,
@@ -41,11 +38,9 @@ export async function loadSpecialise(
   recipe: Recipe,
   { signal, protect }: CommandContext,
 ): Promise<{ common: Omit<JointSearchRunOptions, "device" | "budgets" | "method">; bar: ReturnType<typeof createProgressBar> }> {
-  const [{ loadData }, { FLOAT_PREDICTOR, PREDICTOR, readJointDescription, SUPERNET }, { requireFreeFolder }] = await Promise.all([
-    import("../data/load.ts"),
-    import("../run/joint-folder.ts"),
-    import("../run/replace.ts"),
-  ]);
+  const [{ loadData }, { fileFingerprint, imagesFingerprint }, { FLOAT_PREDICTOR, PREDICTOR, readJointDescription, SUPERNET }] =
+    await Promise.all([import("../data/load.ts"), import("../run/fingerprints.ts"), import("../run/joint-folder.ts")]);
+  const { requireFreeFolder } = await import("../run/replace.ts");
   const { data: source, normalisation } = readJointDescription(supernet);
   if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model: join(supernet, SUPERNET) });
   const bar = createProgressBar({ isQuiet: flags.json === true });
@@ -60,11 +55,12 @@ export async function loadSpecialise(
       // the same folder may hold another supernet by the time that a run is gone on with
       config: {
         ...(config as Readonly<Record<string, unknown>>),
-        supernetSha256: fileSha256(join(supernet, SUPERNET)),
+        supernetSha256: fileFingerprint(join(supernet, SUPERNET)),
         predictorsSha256: [FLOAT_PREDICTOR, PREDICTOR]
           .map((file) => join(supernet, file))
           .filter((path) => existsSync(path))
-          .map(fileSha256),
+          .map(fileFingerprint),
+        ...imagesFingerprint(loaded),
       },
       population: flags.population,
       generations: flags.generations,

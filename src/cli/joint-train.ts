@@ -56,8 +56,9 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
   const { json, dryRun, resume, overwrite, ...rest } = flags;
   const config = configOf(argv, "joint train", rest);
   if (dryRun) return printJson(config);
-  const [{ loadData }, { runJointTrain }, { loadElasticSpace }, { requireFreeFolder }] = await Promise.all([
+  const [{ loadData }, { imagesFingerprint }, { runJointTrain }, { loadElasticSpace }, { requireFreeFolder }] = await Promise.all([
     import("../data/load.ts"),
+    import("../run/fingerprints.ts"),
     import("../run/joint-train-run.ts"),
     import("../space/load.ts"),
     import("../run/replace.ts"),
@@ -78,7 +79,7 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
       ...(limit === undefined ? {} : { limit }),
     },
     dir: flags.out,
-    config: { ...config, elasticSpace: space },
+    config: { ...config, elasticSpace: space, ...imagesFingerprint(data) },
     epochs: flags.epochs,
     lr: flags.lr,
     batchSize: flags.batch,

@@ -94,8 +94,9 @@ async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): 
   if (dryRun) return printJson(config);
   const { requireFreeFolder } = await import("../run/replace.ts");
   if (!resume) requireFreeFolder(flags.out, flags);
-  const [{ loadData }, { runNas }, { openDevice }, { loadSpace }] = await Promise.all([
+  const [{ loadData }, { imagesFingerprint }, { runNas }, { openDevice }, { loadSpace }] = await Promise.all([
     import("../data/load.ts"),
+    import("../run/fingerprints.ts"),
     import("../run/nas-pipeline.ts"),
     import("../hardware/open.ts"),
     import("../space/load.ts"),
@@ -115,7 +116,7 @@ async function nas(flags: NasFlags, { argv, signal, protect }: CommandContext): 
     budget,
     recipe,
     dir: flags.out,
-    config,
+    config: { ...config, ...imagesFingerprint(data) },
     search: {
       mode: flags.mode,
       loss: { name: flags.loss, ...(flags.lambda === undefined ? {} : { lambda: flags.lambda }) },

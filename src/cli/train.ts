@@ -1,4 +1,5 @@
 /** @file `fettle train`: a reference network on labelled images, exported and measured. */
+import { join } from "node:path";
 import type { Command } from "commander";
 import { requireNetwork } from "../graph/networks/index.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -105,7 +106,8 @@ export function registerTrain(program: Command, context: CommandContext): void {
 
 async function train(flags: TrainFlags, { argv, signal, protect }: CommandContext): Promise<void> {
   const { loadData } = await import("../data/load.ts");
-  const { trainNetwork } = await import("../run/train-run.ts");
+  const { fileFingerprint, imagesFingerprint } = await import("../run/fingerprints.ts");
+  const { trainNetwork, WEIGHTS } = await import("../run/train-run.ts");
   const { modelPath, requireSameClasses, trainedWith } = await import("../run/model-file.ts");
   const { requireFreeFolder } = await import("../run/replace.ts");
   const recipe = recipeOf(flags);
@@ -136,7 +138,11 @@ async function train(flags: TrainFlags, { argv, signal, protect }: CommandContex
     data,
     recipe,
     dir: flags.out,
-    config,
+    config: {
+      ...config,
+      ...imagesFingerprint(data),
+      ...(flags.teacher === undefined ? {} : { teacherSha256: fileFingerprint(join(flags.teacher, WEIGHTS)) }),
+    },
     threads: flags.threads,
     signal,
     onStart: protect,

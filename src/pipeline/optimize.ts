@@ -2,11 +2,11 @@
 import { EventEmitter, on } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fingerprint } from "../data/image-set.ts";
 import { loadData } from "../data/load.ts";
 import type { DataSplits } from "../data/types.ts";
 import { openDevice } from "../hardware/open.ts";
 import type { Card, Constraint } from "../run/card.ts";
+import { imagesFingerprint } from "../run/fingerprints.ts";
 import { givenNormalisation, loadImagesFor, normalisedFor, requireImagesFor } from "../run/labelled-model.ts";
 import { modelFingerprint, type OpenedModel, openModel } from "../run/model-file.ts";
 import { requireFreeFolder } from "../run/replace.ts";
@@ -139,7 +139,7 @@ async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: Optim
       device: device.name,
       splitSeed,
       ...(opened ? { modelSha256: modelFingerprint(opened.model) } : {}),
-      imagesSha256: [data.train, data.validation, data.test].map(fingerprint),
+      ...imagesFingerprint(data),
       ...how.facts,
     },
     resume,

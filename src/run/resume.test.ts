@@ -19,6 +19,14 @@ test("what changes the search is refused, with both values", () => {
   expect(() => requireSameRun(dir, { ...config, size: 32 })).toThrow(/resume: size must be nothing as when .*, got 32/);
 });
 
+test("other inputs of the same name are refused; what an older version did not write down is not asked for", () => {
+  requireSameRun(dir, { ...config, imagesSha256: ["a"] });
+  const known = mkdtempSync(join(tmpdir(), "fettle-resume-"));
+  writeFileSync(join(known, "config.json"), JSON.stringify({ ...config, imagesSha256: ["a"] }));
+  requireSameRun(known, { ...config, imagesSha256: ["a"] });
+  expect(() => requireSameRun(known, { ...config, imagesSha256: ["b"] })).toThrow(/imagesSha256 must be \["a"\] as when .*, got \["b"\]/);
+});
+
 test("nothing to go on with is said", () => {
   expect(() => requireSameRun(join(dir, "none"), config)).toThrow(/must hold a run that was begun, got no config.json/);
 });

@@ -22,6 +22,9 @@ const AFTER_THE_SEARCH = [
 /** What says how a run is called, not what it computes. */
 const HOW_IT_IS_CALLED = ["argv", "out"] as const;
 
+/** Fingerprints of what a run begins with; older versions wrote down fewer. */
+const isFingerprint = (key: string): boolean => key.endsWith("Sha256");
+
 type Config = Readonly<Record<string, unknown>>;
 const text = (value: unknown): string => JSON.stringify(value) ?? "nothing";
 
@@ -38,6 +41,7 @@ export function requireSameRun(dir: string, config: unknown, mayDiffer: readonly
   const now = JSON.parse(JSON.stringify(config)) as Config;
   const free: ReadonlySet<string> = new Set([...mayDiffer, ...HOW_IT_IS_CALLED]);
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    if (isFingerprint(key) && before[key] === undefined) continue;
     if (free.has(key) || text(before[key]) === text(now[key])) continue;
     throw new AppError(
       "CONFIG",

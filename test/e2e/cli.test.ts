@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { onnxFile } from "../../src/onnx/import/fixtures.ts";
+import { writeClasses } from "../../src/data/fixtures.ts";
 import { main, programInNewFolder, writePhotos } from "./program.ts";
 
 const { dir, env, fettle, killedWhen, stored, expectSame } = programInNewFolder();
@@ -183,6 +184,24 @@ test("evaluate feeds a file of other origin as it is told to, and tells what it 
   expect(json(evaluate("--mean", "0,0,0", "--std", "1,1,1").stdout).accuracy).toBe(0.5);
   expect(evaluate().stderr).toMatch(/^fettle: foreign\.onnx: --mean and --std were not given; .*\n$/);
   expect(evaluate("--mean", "0,0,0").stderr).toMatch(/^fettle: evaluate: --mean and --std must be given together/);
+});
+
+test("a training is not gone on with when its images or its teacher are others, and never replaces its teacher", async () => {
+  await writePhotos(join(dir, "changing"));
+  const flags = ["train", "--net", "mobilenet-v2:0.25", "--data", "images:changing", ...data.slice(2), "--epochs", "1"];
+  expect(fettle(...flags, "--out", "teaching").status).toBe(0);
+  const taught = [...flags, "--teacher", "teaching", "--out", "taught"];
+  expect(fettle(...taught).status).toBe(0);
+  const refused = (args: readonly string[], reason: RegExp) => {
+    const { status, stderr } = fettle(...args);
+    expect([status, stderr]).toEqual([2, expect.stringMatching(reason)]);
+  };
+  refused([...flags, "--teacher", "teaching", "--out", "teaching", "--overwrite"], /^fettle: run: --out must be another folder than that/m);
+  expect(fettle(...flags, "--seed", "1", "--split-seed", "0", "--out", "teaching", "--overwrite").status).toBe(0);
+  refused([...taught, "--resume"], /^fettle: resume: teacherSha256 must be "[0-9a-f]{64}" as when taught was begun/m);
+  await writeClasses(join(dir, "changing"), { blue: 41 }, { width: 16, height: 16, colour: { r: 30, g: 60, b: 220 } });
+  const again = [...flags, "--seed", "1", "--split-seed", "0", "--out", "teaching", "--resume"];
+  refused(again, /^fettle: resume: imagesSha256 must be .* as when teaching was begun/m);
 });
 
 test("fewer images than a batch is an error", () => {
