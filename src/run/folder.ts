@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { ensureDir, writeFileAtomic } from "../util/files.ts";
+import { LOCK_FILE, lockFolder } from "./lock.ts";
 import { begunAt, STATE_FILE, writeState } from "./state.ts";
 import { openStore, STORE_FILE } from "./store.ts";
 
@@ -31,6 +32,7 @@ export interface RunFolder extends Disposable {
 
 /** What there is before a stage has something to save, at most: the model as it was given. */
 const FIRST_FILES = [
+  LOCK_FILE,
   "config.json",
   STATE_FILE,
   STORE_FILE,
@@ -41,15 +43,18 @@ const FIRST_FILES = [
   "card.json",
 ] as const;
 
-/** Creates the folder, or opens it again, and writes config.json; to be disposed of. @throws AppError STORE when it cannot be written */
+/** Creates the folder, or opens it again, and writes config.json; to be disposed of. @throws AppError STORE when it cannot be written or another run is at work in it */
 export function openRunFolder(dir: string, config: unknown, clock: Clock = systemClock): RunFolder {
   ensureDir(dir);
+  using opening = new DisposableStack();
+  opening.use(lockFolder(dir));
   const path = (name: string) => join(dir, name);
   const writeJson = (name: string, value: unknown) => writeFileAtomic(path(name), `${JSON.stringify(value, null, 2)}\n`);
   const begun = begunAt(dir) ?? clock.now().toISOString();
   writeJson("config.json", config);
   writeState(dir, { begun, isFinished: false });
-  const store = openStore(dir);
+  const store = opening.use(openStore(dir));
+  const opened = opening.move();
   return {
     dir,
     path,
@@ -63,10 +68,10 @@ export function openRunFolder(dir: string, config: unknown, clock: Clock = syste
     },
     finish: () => writeState(dir, { begun, isFinished: true }),
     discard: () => {
-      store[Symbol.dispose]();
+      opened.dispose();
       for (const name of FIRST_FILES) rmSync(path(name), { recursive: true, force: true });
       if (readdirSync(dir).length === 0) rmdirSync(dir);
     },
-    [Symbol.dispose]: () => store[Symbol.dispose](),
+    [Symbol.dispose]: () => opened.dispose(),
   };
 }

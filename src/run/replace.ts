@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { AppError } from "../errors.ts";
+import { requireIdle } from "./lock.ts";
 import { COMPARISON, folderOfRoute, ROUTE_NAMES, STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
 import { STATE_FILE } from "./state.ts";
 import { STORE_FILE } from "./store.ts";
@@ -88,8 +89,9 @@ export function requireFreeFolder(dir: string, { overwrite = false, model }: Fre
     );
 }
 
-/** Removes the run that a folder holds: when another can begin, and not before. */
+/** Removes the run that a folder holds: when another can begin, and not before. @throws AppError STORE while one is at work in it */
 export function clearFolder(dir: string): void {
+  requireIdle(dir);
   removeFiles(dir, isTaken(dir) ? [...filesOfRun(dir), ...BEGINNING] : BEGINNING);
 }
 
@@ -99,8 +101,9 @@ const MOVING = ".replacing";
 const ASIDE = ".replaced";
 const REMOVED = ".removed";
 
-/** Brings a run back that was set aside for one that never began, whatever ended that, at any moment. */
+/** Brings a run back that was set aside for one that never began, whatever ended that, at any moment. @throws AppError STORE while one is at work in the folder */
 export function bringBack(dir: string): void {
+  requireIdle(dir);
   const [moving, aside] = [join(dir, MOVING), join(dir, ASIDE)];
   if (existsSync(aside)) {
     removeFiles(dir, [...filesOfRun(dir), ...BEGINNING]);
