@@ -3,8 +3,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { onnxFile } from "../../src/onnx/import/fixtures.ts";
 import { writeClasses } from "../../src/data/fixtures.ts";
+import { onnxFile } from "../../src/onnx/import/fixtures.ts";
 import { main, programInNewFolder, writePhotos } from "./program.ts";
 
 const { dir, env, fettle, killedWhen, stored, expectSame } = programInNewFolder();
