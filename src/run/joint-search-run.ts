@@ -105,7 +105,6 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const isOnFloats = device !== null && !isAccelerator(device);
   const isFloat = isOnFloats || options.method === "architecture";
   if (!isFloat) requireNoAverage("joint search", recipe);
-  if (!isFloat || recipe.epochs > 0) requireBatch(data, recipe.batchSize);
   const space = isOnFloats ? floatSpace(description.space) : description.space;
   const measuring = { report: null as ReturnType<typeof createProgress> | null };
   const asked = await jointLimits(space, device, budgets, (done, total) => {
@@ -116,6 +115,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const told = before ? asked.map((one, i) => ({ ...one, limit: before[i]! })) : asked;
   const limits = options.isReachable ? told.map((one) => ({ ...one, limit: Math.max(one.limit, leastCost(space, one)) })) : told;
   if (!before) requireEachReachable(space, limits);
+  if (!isFloat || recipe.epochs > 0) requireBatch(data, recipe.batchSize);
   const genetics = createGenetics(space);
   using shared = loadSupernet(description.space, join(supernetDir, SUPERNET));
   const isMeasured = device !== null && isCpu(device);
