@@ -79,7 +79,7 @@ describe("a model of one's own", () => {
   test.each([
     [["--max-macs", "1%"], /^fettle: optimize: MACs must be at least .* for this model, got a limit of .* — raise it to /m, 3],
     [["--max-macs", "50%", "--method", "joint"], /^fettle: optimize: --method joint must be used without a model/m, 2],
-    [["--max-macs", "50%", "--time", "soon"], /^fettle: --time: must be a duration in s, m or h, got "soon"/m, 2],
+    [["--max-macs", "50%", "--time", "soon"], /^fettle: optimize: --time: must be a duration in s, m or h, got "soon"/m, 2],
     [["--device", "cpu", "--max-energy", "1mJ"], /^fettle: prune: an energy limit must be that of a simulated accelerator, got cpu/m, 2],
   ] as const)("%j is refused in one line, with nothing left behind", (wrong, message, code) => {
     const { status, stderr } = fettle("optimize", "base", ...data, ...wrong, "--out", "refused");
