@@ -76,9 +76,10 @@ export async function loadCompression(
   }
   if (!flags.resume) requireFreeFolder(flags.out, { ...flags, model: opened.path });
   const bar = createProgressBar({ isQuiet: json === true });
-  const data = await loadImagesFor(verb, opened, flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress), given, (text) =>
-    note(`fettle: ${text}`),
-  );
+  const data = await loadImagesFor(verb, opened, flags.data, loadOptions({ ...flags, splitSeed }, bar.onProgress), {
+    given,
+    onNote: (text) => note(`fettle: ${text}`),
+  });
   return {
     bar,
     common: {

@@ -78,7 +78,7 @@ async function evaluate(target: string, flags: EvaluateFlags): Promise<void> {
     throw new AppError("CONFIG", `evaluate: ${unfitting(path, text, data.test.shape)}`);
   }
   requireSameClasses(`evaluate: ${path}`, known.classes, data.test.classes);
-  const normalisation = normalisationFor("evaluate", path, known.normalisation, data, given, (text) => note(`fettle: ${text}`));
+  const normalisation = normalisationFor("evaluate", path, known.normalisation, data, { given, onNote: (text) => note(`fettle: ${text}`) });
   const accuracy = await evaluateOnnx(session, data.test, normalisation);
   await session.close();
   if (flags.json) printJson({ model: path, data: flags.data, accuracy, images: data.test.count });

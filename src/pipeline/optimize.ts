@@ -69,7 +69,7 @@ async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, sp
   if (typeof data !== "string") {
     if (!opened) return data;
     requireImagesFor("optimize", opened, data);
-    return normalisedFor("optimize", opened, data, given, onNote);
+    return normalisedFor("optimize", opened, data, { given, onNote });
   }
   const options = {
     seed: splitSeed,
@@ -78,7 +78,7 @@ async function loadImages(config: ResolvedConfig, opened: OpenedModel | null, sp
     ...(limit === undefined ? {} : { limit }),
     onProgress: (done: number, total: number) => emit({ type: "progress", task: "reading images", done, total }),
   };
-  return opened ? loadImagesFor("optimize", opened, data, options, given, onNote) : loadData(data, options);
+  return opened ? loadImagesFor("optimize", opened, data, options, { given, onNote }) : loadData(data, options);
 }
 
 async function run(config: ResolvedConfig, how: OptimizeHow, emit: (event: OptimizeEvent) => void): Promise<OptimizeResult> {

@@ -1,5 +1,4 @@
 /** @file `fettle joint compare`: the same limit met by the joint search, one stage after the other, fixed bits, and random search. */
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { jointLimits } from "../joint/limits.ts";
@@ -12,7 +11,7 @@ import type { JointMethod } from "./joint-search-options.ts";
 import { runJointSearch } from "./joint-search-run.ts";
 import { openJointTeacher } from "./joint-teacher.ts";
 import { clearFolder } from "./replace.ts";
-import { requireSameRun } from "./resume.ts";
+import { readKept, requireSameRun } from "./resume.ts";
 import { inFolder, type JointCompareOptions, runSequentialRoute, SEQUENTIAL } from "./sequential-route.ts";
 import { COMPARISON, folderOfRoute, type RouteName } from "./stage-names.ts";
 import { requireBatch } from "./train-run.ts";
@@ -46,12 +45,6 @@ const routeOf = ({ constraints: [constraint], accuracy, bitOps, fileBytes }: Car
   bitOps: bitOps ?? null,
   fileBytes,
 });
-
-/** Routes that a comparison in `dir` has finished. */
-function finishedIn(dir: string): readonly ComparedRoute[] {
-  const path = join(dir, COMPARISON);
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as JointCompareResult).routes : [];
-}
 
 /** Opens the folder for the routes. @throws AppError CONFIG when another comparison is to be gone on with */
 function begin({ dir, config, resume, clock }: JointCompareOptions): RunFolder {
@@ -98,7 +91,7 @@ export async function runJointCompare(given: JointCompareOptions): Promise<Joint
     [SEQUENTIAL]: () => runSequentialRoute(options, limit!.limit),
   };
   using folder = begin(options);
-  const compared = [...finishedIn(dir)];
+  const compared = [...(readKept<JointCompareResult>(dir, COMPARISON, given)?.routes ?? [])];
   const comparison = () => ({
     kind: budget.kind,
     limit: limit!.limit,

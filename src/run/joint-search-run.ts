@@ -1,5 +1,4 @@
 /** @file `fettle joint search`: the best sub-net and bits for a device and its limits, fine-tuned, exported, measured. */
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
@@ -35,7 +34,7 @@ import { openJointTeacher } from "./joint-teacher.ts";
 import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
 import { nameCost } from "./limit-kinds.ts";
 import { clearFolder } from "./replace.ts";
-import { requireSameRun } from "./resume.ts";
+import { readKept, requireSameRun } from "./resume.ts";
 import { requireBatch } from "./train-run.ts";
 
 export interface JointSearchResult {
@@ -66,8 +65,6 @@ interface SubnetNetwork extends Network {
 
 /** Of the run's folder: the limits, which may be shares of what was measured, so that a run that is gone on with has the same. */
 const LIMITS = "costs.json";
-const readLimits = (dir: string): readonly number[] | null =>
-  existsSync(join(dir, LIMITS)) ? JSON.parse(readFileSync(join(dir, LIMITS), "utf8")) : null;
 
 /** Scored sub-nets that the report shows. */
 const SCORED_KEPT = 400;
@@ -111,7 +108,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
     measuring.report ??= createProgress("measuring blocks", total, clock, onProgress);
     measuring.report(done);
   });
-  const before = options.resume ? readLimits(dir) : null;
+  const before = readKept<readonly number[]>(dir, LIMITS, options);
   const told = before ? asked.map((one, i) => ({ ...one, limit: before[i]! })) : asked;
   const limits = options.isReachable ? told.map((one) => ({ ...one, limit: Math.max(one.limit, leastCost(space, one)) })) : told;
   if (!before) requireEachReachable(space, limits);

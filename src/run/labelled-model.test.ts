@@ -11,7 +11,7 @@ const given = { mean: [0, 0, 0], std: [1, 1, 1] };
 
 function chosen(known: typeof card | null, said: typeof card | null) {
   const notes: string[] = [];
-  return { normalisation: normalisationFor("prune", "m.onnx", known, data, said, (text) => notes.push(text)), notes };
+  return { normalisation: normalisationFor("prune", "m.onnx", known, data, { given: said, onNote: (text) => notes.push(text) }), notes };
 }
 
 test("what is given goes before the card, the card before the images; only the last is told", () => {

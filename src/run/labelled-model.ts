@@ -34,6 +34,12 @@ export function requireImagesFor(where: string, { model, path, trainedWith }: Op
   requireSameClasses(`${where}: ${path}`, trainedWith.classes, train.classes);
 }
 
+/** What the user says of the model's normalisation, and where it is noted that nobody did. */
+export interface Told {
+  readonly given: Normalisation | null;
+  readonly onNote: (text: string) => void;
+}
+
 const list = (values: readonly number[]) => values.map((value) => Number(value.toFixed(4))).join(",");
 
 /**
@@ -45,8 +51,7 @@ export function normalisationFor(
   path: string,
   known: Normalisation | null,
   data: DataSplits,
-  given: Normalisation | null,
-  onNote: (text: string) => void,
+  { given, onNote }: Told,
 ): Normalisation {
   const channels = data.train.shape[0];
   if (given && given.mean.length !== channels)
@@ -63,13 +68,10 @@ export function normalisationFor(
 }
 
 /** @throws AppError CONFIG */
-export const normalisedFor = (
-  where: string,
-  { path, trainedWith }: OpenedModel,
-  data: DataSplits,
-  given: Normalisation | null,
-  onNote: (text: string) => void,
-): DataSplits => ({ ...data, normalisation: normalisationFor(where, path, trainedWith.normalisation, data, given, onNote) });
+export const normalisedFor = (where: string, { path, trainedWith }: OpenedModel, data: DataSplits, told: Told): DataSplits => ({
+  ...data,
+  normalisation: normalisationFor(where, path, trainedWith.normalisation, data, told),
+});
 
 /** Loads images as the model reads them; those of folders are resized to it. @throws AppError CONFIG, DATA */
 export async function loadImagesFor(
@@ -77,14 +79,13 @@ export async function loadImagesFor(
   opened: OpenedModel,
   spec: string,
   options: LoadOptions,
-  given: Normalisation | null,
-  onNote: (text: string) => void,
+  told: Told,
 ): Promise<DataSplits> {
   const [, height, width] = opened.model.graph.input.shape;
   const isResized = options.size === undefined && spec.startsWith("images:") && height === width;
   const loaded = await loadData(spec, { ...options, ...(isResized ? { size: height! } : {}) });
   requireImagesFor(where, opened, loaded);
-  return normalisedFor(where, opened, loaded, given, onNote);
+  return normalisedFor(where, opened, loaded, told);
 }
 
 /** @throws AppError CONFIG when means and deviations are not given together for the same channels */

@@ -1,6 +1,4 @@
 /** @file The whole way of `fettle nas`, with progress and everything saved in a run folder. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
@@ -29,7 +27,7 @@ import {
   requireFeasible,
 } from "./nas-run.ts";
 import { clearFolder } from "./replace.ts";
-import { requireSameRun } from "./resume.ts";
+import { readKept, requireSameRun } from "./resume.ts";
 import { requireBatch, type TrainingOptions, trainInFolder } from "./train-run.ts";
 
 export interface NasPipelineOptions {
@@ -76,12 +74,6 @@ function nasConstraint(kind: BudgetKind, limit: number, predicted: number, isMea
 }
 
 const [COSTS, SEARCH, FOUND] = ["costs.json", "search.safetensors", "found.json"];
-
-/** A file that an interrupted run has written; null when it had not come so far. */
-function readKept<T>(dir: string, name: string, { resume }: Pick<NasPipelineOptions, "resume">): T | null {
-  const path = join(dir, name);
-  return resume && existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : null;
-}
 
 /** Costs of the space on the device, measured where it is, and the limit in their unit. */
 async function costsAndLimit({ space, device, budget }: NasPipelineOptions): Promise<{ readonly costs: Costs; readonly limit: number }> {

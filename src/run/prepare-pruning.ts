@@ -1,6 +1,4 @@
 /** @file A trained model made ready to lose channels: what can go, in which steps, what it costs, and whether the limits can be met. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { requireComputable } from "../graph/opaque.ts";
 import type { Model } from "../graph/types.ts";
@@ -15,6 +13,7 @@ import { CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, traina
 import type { RunFolder } from "./folder.ts";
 import { formatCost } from "./limit-kinds.ts";
 import { type MeasuredModel, type PruneLimit, type PruneLimitOptions, pruneLimits, requireReachable } from "./prune-limits.ts";
+import { readKept } from "./resume.ts";
 
 export interface PruneOptions extends CompressionOptions, PruneLimitOptions {
   readonly reward: RewardName;
@@ -43,8 +42,6 @@ export interface PreparedPruning {
 
 /** Of the run's folder: what the model took on this CPU, so that a run that is gone on with has the same limits. */
 const MEASURED = "costs.json";
-const readMeasured = (dir: string): MeasuredModel | null =>
-  existsSync(join(dir, MEASURED)) ? JSON.parse(readFileSync(join(dir, MEASURED), "utf8")) : null;
 
 /** Keeps what was measured for the limits. */
 export function writeMeasured(folder: RunFolder, limits: readonly PruneLimit[]): void {
@@ -71,7 +68,7 @@ export async function preparePruning(options: PruneOptions): Promise<PreparedPru
   const step = options.step === "device" ? await channelStep(options.device, { hasDepthwise: hasDepthwise(prunable) }) : options.step;
   const rounding: Rounding = { step, steps: memberSteps(prunable, step), lowest: options.lowest, isStrict: true };
   const least = cheapest({ prunable, rounding });
-  const measured = (options.resume ? readMeasured(dir) : null) ?? options.measured ?? null;
+  const measured = readKept<MeasuredModel>(dir, MEASURED, options) ?? options.measured ?? null;
   const limits = await pruneLimits({ ...options, measured }, prunable, model, { step, least });
   for (const limit of limits) requireReachable(limit, least);
   const sizes = groupSizes(prunable);

@@ -1,7 +1,4 @@
 /** @file The whole way of `fettle quantize`: feasibility, search for bits, fine-tuning, packed file, uniform and greedy bits beside it. */
-
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { someOf } from "../data/image-set.ts";
 import { AppError } from "../errors.ts";
 import { withEndingOf } from "../graph/ending.ts";
@@ -43,7 +40,7 @@ import { isMeasured, type QuantizeBudgetKind, type QuantizeLimit, quantizeLimits
 import { constraintsOf, deployCommon, deployQuantized, writePolicy } from "./quantized-files.ts";
 import { confirmedPolicy, greedyPolicy, JUDGED_IMAGES, type QuantizationContext, rivals } from "./quantized-policies.ts";
 import { clearFolder } from "./replace.ts";
-import { requireSameRun } from "./resume.ts";
+import { readKept, requireSameRun } from "./resume.ts";
 import { requireBatch } from "./train-run.ts";
 
 export interface QuantizeOptions extends CompressionOptions {
@@ -95,8 +92,6 @@ export interface QuantizeResult {
 
 /** Of the run's folder: what layers took on this CPU, so that a run that is gone on with has the same limits. */
 const LATENCIES = "costs.json";
-const readLatencies = (dir: string): LayerLatencies | null =>
-  existsSync(join(dir, LATENCIES)) ? JSON.parse(readFileSync(join(dir, LATENCIES), "utf8")) : null;
 
 /** Share of the episodes that vary the best policy. */
 const REFINEMENT = 0.5;
@@ -140,7 +135,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     scheme,
     original: options.model.graph,
     data: data.name,
-    latencies: options.resume ? readLatencies(dir) : null,
+    latencies: readKept<LayerLatencies>(dir, LATENCIES, options),
     onProgress: (done) => measuring(done),
   });
   const costsOf = (bits: readonly Precision[]) => limits.limits.map(({ cost }) => cost(bits));

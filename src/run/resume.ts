@@ -25,6 +25,12 @@ const HOW_IT_IS_CALLED = ["argv", "out"] as const;
 /** Fingerprints of what a run begins with; older versions wrote down fewer. */
 const isFingerprint = (key: string): boolean => key.endsWith("Sha256");
 
+/** JSON that an interrupted run has written; null when it had not come so far, or when the run is a new one. */
+export function readKept<T>(dir: string, name: string, { resume }: { readonly resume?: boolean }): T | null {
+  const path = join(dir, name);
+  return resume && existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : null;
+}
+
 type Config = Readonly<Record<string, unknown>>;
 const text = (value: unknown): string => JSON.stringify(value) ?? "nothing";
 

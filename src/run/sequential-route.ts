@@ -1,5 +1,5 @@
 /** @file The sequential route of a comparison: the architecture at 8 bits, then its channels, then its bits, each within its share of the limit. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Accelerator } from "../hardware/precision.ts";
 import type { JointBudget } from "../joint/limits.ts";
@@ -14,6 +14,7 @@ import { openModel } from "./model-file.ts";
 import { runPrune } from "./prune-run.ts";
 import { runQuantize } from "./quantize-run.ts";
 import { requireFreeFolder } from "./replace.ts";
+import { readKept } from "./resume.ts";
 import type { RouteName } from "./stage-names.ts";
 
 export interface JointCompareOptions extends Omit<JointSearchRunOptions, "device" | "budgets" | "method"> {
@@ -59,10 +60,10 @@ export async function runSequentialRoute(options: JointCompareOptions, limit: nu
   };
   /** A stage's card, of before where it was finished. */
   const once = async (stage: string, run: (folder: ReturnType<typeof inFolder>) => Promise<{ readonly card: Card }>): Promise<Card> => {
-    const done = `${path(stage)}.json`;
-    if (options.resume && existsSync(done)) return JSON.parse(readFileSync(done, "utf8"));
+    const before = readKept<Card>(dir, `${stage}.json`, options);
+    if (before) return before;
     const { card } = await run(inFolder(path(stage), options));
-    if (!signal?.aborted) writeFileAtomic(done, JSON.stringify(card));
+    if (!signal?.aborted) writeFileAtomic(`${path(stage)}.json`, JSON.stringify(card));
     return card;
   };
   const architecture = await once("architecture", (folder) =>

@@ -3,23 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { easyData, tinyNetwork } from "../../test/support.ts";
-import type { Recipe } from "../train/recipe.ts";
+import { defaultRecipe } from "../train/recipe.ts";
 import { summariseRun } from "./list.ts";
 import { type TrainRunOptions, trainNetwork } from "./train-run.ts";
 
 const newFolder = () => mkdtempSync(join(tmpdir(), "fettle-train-"));
-const recipe: Recipe = {
-  epochs: 2,
-  batchSize: 32,
-  optimizer: "sgd",
-  schedule: "oneCycle",
-  lr: 0.05,
-  weightDecay: 1e-4,
-  labelSmoothing: 0,
-  ema: 0,
-  augmentation: null,
-  seed: 0,
-};
+const recipe = { ...defaultRecipe, epochs: 2, batchSize: 32, lr: 0.05, augmentation: null };
 const train = (dir: string, more: Partial<TrainRunOptions> = {}) =>
   trainNetwork({ net: tinyNetwork(), data: easyData(), recipe, dir, config: { command: "train" }, ...more });
 
