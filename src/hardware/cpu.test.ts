@@ -7,7 +7,7 @@ import type { Graph } from "../graph/types.ts";
 import type { ProgressEvent } from "../util/progress.ts";
 import { createRng } from "../util/rng.ts";
 import { openCpu } from "./cpu.ts";
-import { measureModel, measureTogether } from "./measure.ts";
+import { leastLatency, measureModel, measureTogether } from "./measure.ts";
 import { timingModel } from "./operator-model.ts";
 
 const folder = () => mkdtempSync(join(tmpdir(), "fettle-cpu-"));
@@ -47,6 +47,25 @@ test("whole models: statistics in order, several in turns", async () => {
   expect(meanMs).toBeGreaterThan(0);
   const [a, b] = await measureTogether([small, large], { rounds: 5 });
   expect(b).toBeGreaterThan(a!);
+});
+
+test("what is over a limit in a slow moment is measured twice more at most", async () => {
+  const model = timingModel(chain(16, 1), createRng(1));
+  const measured = async (limitMs: number) => {
+    let [now, step, calls] = [0, 10, 0];
+    const nowMs = () => {
+      calls++;
+      step *= 0.99;
+      now += step;
+      return now;
+    };
+    const least = await leastLatency(model, limitMs, { warmup: 0, minMs: 0, minRuns: 10, clock: { nowMs, now: () => new Date(0) } });
+    return { least, calls };
+  };
+  const [once, thrice] = [await measured(100), await measured(0)];
+  expect(thrice.calls).toBe(3 * once.calls);
+  expect(thrice.least).toBeLessThan(once.least);
+  expect((await measured(once.least - 0.1)).calls).toBe(2 * once.calls);
 });
 
 test("a file that is no model is refused in one line", async () => {

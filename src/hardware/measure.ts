@@ -68,6 +68,17 @@ export async function measureModel(model: string | Uint8Array, options: MeasureO
   }
 }
 
+/** Measurements of a model that is over a limit: what else the machine does only ever adds time. */
+const ATTEMPTS = 3;
+
+/** Times a model, and twice more at most while it takes longer than `limitMs`. @returns the least of the medians, ms */
+export async function leastLatency(model: string | Uint8Array, limitMs: number, options: MeasureOptions = {}): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < ATTEMPTS && least > limitMs; attempt++)
+    least = Math.min(least, (await measureModel(model, options)).p50Ms);
+  return least;
+}
+
 /**
  * Times several models against one another: rounds go through all of them, so that a slow phase of the machine hits each alike.
  * @returns medians in ms, in the models' order

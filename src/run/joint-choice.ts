@@ -1,7 +1,7 @@
 /** @file From limits to one sub-net: evolution by predicted accuracy, the best of it judged on images, the first whose file is within the limits. */
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
-import { measureModel } from "../hardware/measure.ts";
+import { leastLatency } from "../hardware/measure.ts";
 import { type AccuracyTask, judgeFloat, judgeQuantized, quantizedSubnet } from "../joint/accuracy-tasks.ts";
 import { extract } from "../joint/extract.ts";
 import type { JointLimit } from "../joint/limits.ts";
@@ -177,7 +177,9 @@ export async function chooseSubnet(
     const shares: number[] = [];
     for (const { kind, limit } of ofFile) {
       const ofSize = kind === "size";
-      shares.push(ofSize ? file.length / limit : (await measureModel(file, { threads })).p50Ms / (MEASURED_SHARE * limit));
+      shares.push(
+        ofSize ? file.length / limit : (await leastLatency(file, MEASURED_SHARE * limit, { threads })) / (MEASURED_SHARE * limit),
+      );
     }
     return Math.max(...shares);
   };

@@ -4,7 +4,7 @@ import { AppError } from "../errors.ts";
 import type { CpuDevice } from "../hardware/cpu.ts";
 import type { Device } from "../hardware/device.ts";
 import { isCpu } from "../hardware/kinds.ts";
-import { measureTogether } from "../hardware/measure.ts";
+import { leastLatency } from "../hardware/measure.ts";
 import { measuredOverEstimated, untrainedFile } from "../hardware/untrained-file.ts";
 import { latencyTable, macsTable } from "../nas/cost-tables.ts";
 import { type CostTable, costOf, type Feasibility, feasibility } from "../nas/costs.ts";
@@ -96,7 +96,7 @@ export async function derive(
     const how = isMostProbable ? "most probable" : drawn ? "best of those drawn" : "most probable within the limit";
     const cost =
       kind === "latency" && isCpu(device)
-        ? (await measureTogether([untrainedFile(architectureGraph(space, architecture))], { threads: device.threads }))[0]!
+        ? await leastLatency(untrainedFile(architectureGraph(space, architecture)), budget, { threads: device.threads })
         : predicted;
     const derived: Derived = { architecture, cost, isMet: cost <= budget, how };
     if (!best || derived.cost < best.cost) best = derived;

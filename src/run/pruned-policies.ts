@@ -1,5 +1,5 @@
 /** @file Policies that are fine-tuned at the end of pruning: the one that was found, as fast as measured, and rules of thumb beside it. */
-import { measureModel } from "../hardware/measure.ts";
+import { leastLatency } from "../hardware/measure.ts";
 import { exportOnnx } from "../onnx/export.ts";
 import { RULES, type RuleName, randomPolicy, rulePolicy } from "../prune/policies.ts";
 import type { Pruner } from "../prune/pruner.ts";
@@ -50,12 +50,13 @@ export function fastEnough(
     }
     return best?.decisions ?? null;
   };
+  const limit = MEASURED_SHARE * latency.limit;
   return confirmScaled({
     first: found,
     within,
     estimate: latency.cost,
-    measure: async (kept) => (await measureModel(exportOnnx(pruner.extract(kept), { batch: 1 }), { threads })).p50Ms,
-    limit: MEASURED_SHARE * latency.limit,
+    measure: (kept) => leastLatency(exportOnnx(pruner.extract(kept), { batch: 1 }), limit, { threads }),
+    limit,
   });
 }
 

@@ -1,6 +1,6 @@
 /** @file Policies of bits that are trained at the end: the one that was found, as fast and small as measured, and simple ones beside it. */
 import { someOf } from "../data/image-set.ts";
-import { measureModel } from "../hardware/measure.ts";
+import { leastLatency } from "../hardware/measure.ts";
 import { FLOAT_BITS, type Precision } from "../hardware/precision.ts";
 import { greedyBits } from "../quantize/baselines.ts";
 import { withinBudget } from "../quantize/budget.ts";
@@ -103,11 +103,12 @@ export async function confirmedPolicy(
   const fastEnough = async (): Promise<readonly number[]> => {
     if (!latency) return found;
     const ranked = [...episodes.all()].sort((a, b) => a.divergence! - b.divergence!);
+    const limit = MEASURED_SHARE * latency.limit;
     return confirmMeasured({
       candidates: ranked.map(({ decisions }) => decisions),
       estimate: (one) => latency.cost(fromDecisions(one)),
-      measure: async (one) => (await measureModel(fileOf(options, context, fromDecisions(one)), { threads: options.threads })).p50Ms,
-      limit: MEASURED_SHARE * latency.limit,
+      measure: (one) => leastLatency(fileOf(options, context, fromDecisions(one)), limit, { threads: options.threads }),
+      limit,
     });
   };
   return confirmedOnce(folder, options, found, async () => toDecisions(fittingSize(options, context, fromDecisions(await fastEnough()))));
