@@ -1,8 +1,8 @@
-import { cpSync, existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { hasBrowser, inBrowser, openBrowser } from "../../test/browser.ts";
 import { openStore } from "../run/store.ts";
 import { blocksOfLayers } from "./architecture-figure.ts";
 import { frontsOf } from "./fronts.ts";
@@ -160,10 +160,9 @@ describe("a report", () => {
   });
 });
 
-const browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-describe.skipIf(!browser)(`in a browser (${browser ?? "skipped: no Chromium is installed — apt install chromium"})`, () => {
+describe.skipIf(!hasBrowser)(inBrowser, () => {
   test("a report shows its figures in light and in dark, and asks for nothing from anywhere", async () => {
-    const opened = await chromium.launch({ executablePath: browser!, args: ["--no-sandbox"] });
+    const opened = await openBrowser();
     try {
       for (const colorScheme of ["light", "dark"] as const) {
         const page = await opened.newPage({ colorScheme });
