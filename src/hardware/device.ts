@@ -15,4 +15,6 @@ export interface Device {
   readonly overheadMs: number;
   /** Sum over the graph's operators for one sample, ms, without the overhead. @throws AppError for an operator it cannot tell */
   latencyMs(graph: Graph): Promise<number>;
+  /** Told beforehand what it will be asked: measures it at once, or says at once what it cannot tell. */
+  prepare?(graphs: readonly Graph[]): Promise<void>;
 }

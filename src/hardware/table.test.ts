@@ -47,9 +47,11 @@ test("a missing entry is named, with the nearest one", async () => {
 
 test("all missing entries of a graph are named at once", async () => {
   const device = openJsonTable(file("t.json", { format: "fettle-table-1", name: "board", latencyMs: { [keys[1]!]: 1 } }));
-  await expect(device.latencyMs(graph)).rejects.toThrow(
-    `device board: the table must have every operator, got no entry for 2 of them: ${JSON.stringify(keys[0])}, ${JSON.stringify(keys[2])}`,
-  );
+  const all = `device board: the table must have every operator, got no entry for 2 of them: ${JSON.stringify(keys[0])}, ${JSON.stringify(keys[2])}`;
+  await expect(device.latencyMs(graph)).rejects.toThrow(all);
+  const ends = createBuilder({ name: "convolution", input: [3, 8, 8] });
+  const part = ends.build(ends.convBn(ends.input, { name: "c", outChannels: 8, kernel: 3, activation: "relu6" }));
+  await expect(device.prepare!([part, graph])).rejects.toThrow(all);
 });
 
 test.each([

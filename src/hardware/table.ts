@@ -28,16 +28,20 @@ function createTableDevice(
   entries: ReadonlyMap<string, number>,
   keysOf: (graph: Graph) => readonly string[],
 ): Device {
+  const requireEntries = (keys: readonly string[]) => {
+    const missing = [...new Set(keys)].filter((key) => !entries.has(key));
+    if (missing.length > 0) throw new AppError("CONFIG", `device ${name}: ${missingEntries(missing, [...entries.keys()])}`);
+  };
   return {
     name,
     kind: "table",
     overheadMs,
     latencyMs: async (graph) => {
       const keys = keysOf(graph);
-      const missing = [...new Set(keys)].filter((key) => !entries.has(key));
-      if (missing.length > 0) throw new AppError("CONFIG", `device ${name}: ${missingEntries(missing, [...entries.keys()])}`);
+      requireEntries(keys);
       return keys.reduce((total, key) => total + entries.get(key)!, 0);
     },
+    prepare: async (graphs) => requireEntries(graphs.flatMap(keysOf)),
   };
 }
 

@@ -42,11 +42,10 @@ async function blockSums(
   const blocks = elasticBlocks(space);
   const total = blocks.reduce((sum, { middles }) => sum + middles.length * kernels.length, 0);
   // an operator that is measured three times running has all three in one slow moment of the machine
-  if (isCpu(device))
-    await device.prepare([
-      ...blocks.flatMap((block) => kernels.flatMap((kernel) => block.middles.map((middle) => blockGraph(space, block, kernel, middle)))),
-      subnetGraph(space, smallestSubnet(space)),
-    ]);
+  await device.prepare?.([
+    ...blocks.flatMap((block) => kernels.flatMap((kernel) => block.middles.map((middle) => blockGraph(space, block, kernel, middle)))),
+    subnetGraph(space, smallestSubnet(space)),
+  ]);
   /** By block: kernel, then middle channels. */
   const tables: Float64Array[] = [];
   let done = 0;

@@ -38,14 +38,11 @@ function locate(grid: readonly number[], x: number): { low: number; high: number
   return { low, high, at: (x - grid[low]!) / (grid[high]! - grid[low]!) };
 }
 
-/** A device that may measure many operators at once, with progress. */
-type Preparing = Device & { prepare?: (graphs: readonly Graph[]) => Promise<unknown> };
-
 /**
  * Latency of the layers, ms, by the atoms that each group keeps. Operators between layers are not counted: the caller compares
  * with a whole model and scales.
  */
-export async function latencyCost(layers: readonly LayerShape[], device: Preparing, step: number): Promise<CostOf> {
+export async function latencyCost(layers: readonly LayerShape[], device: Device, step: number): Promise<CostOf> {
   const tables = layers.map((layer) => {
     const groups = layer.node.op === "conv" && !layer.isDepthwise ? layer.node.attrs.groups : 1;
     const grids = {
@@ -87,7 +84,7 @@ const WITHOUT_KERNEL = 1.5;
  * 5·step cost; where the network has depthwise convolutions also the smallest step at whose widths those have fast kernels (in ONNX Runtime
  * multiples of 4; others take eight times as long). 1 when there is none, or when the device is a table that does not tell.
  */
-export async function channelStep(device: Preparing, { hasDepthwise }: { readonly hasDepthwise: boolean }): Promise<number> {
+export async function channelStep(device: Device, { hasDepthwise }: { readonly hasDepthwise: boolean }): Promise<number> {
   const conv = (channels: number, kernel: number, groups: number): Graph => {
     const b = createBuilder({ name: "stair", input: [channels, 16, 16] });
     return b.build(b.conv(b.input, { name: "layer", outChannels: channels, kernel, groups, bias: true }));

@@ -78,9 +78,9 @@ const [COSTS, SEARCH, FOUND] = ["costs.json", "search.safetensors", "found.json"
 /** Costs of the space on the device, measured where it is, and the limit in their unit. */
 async function costsAndLimit({ space, device, budget }: NasPipelineOptions): Promise<{ readonly costs: Costs; readonly limit: number }> {
   const { quantity, kind } = budget;
-  if ("prepare" in device && kind === "latency") {
+  if (kind === "latency") {
     const { fixed, choices } = costGraphs(space);
-    await device.prepare([...fixed, ...choices.flat().filter((graph) => graph !== null)]);
+    await device.prepare?.([...fixed, ...choices.flat().filter((graph) => graph !== null)]);
   }
   const costs = await collectCosts(space, kind, device);
   return { costs, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * referenceCost(costs) };
