@@ -20,7 +20,7 @@ function showRuns(runs: readonly RunSummary[]): void {
     run.dir,
     run.command,
     when(run.begun),
-    run.isFinished ? "finished" : "unfinished",
+    run.isRunning ? "running" : run.isFinished ? "finished" : "unfinished",
     run.card ? formatPercent(run.card.accuracy.test) : "",
     limitsOf(run),
   ]);

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Card } from "./card.ts";
+import { isAtWork } from "./lock.ts";
 import { COMPARISON, STAGE_NAMES, STAGES_FILE } from "./stage-names.ts";
 import { begunAt, readState } from "./state.ts";
 
@@ -14,6 +15,8 @@ export interface RunSummary {
   readonly begun: string;
   /** False while it runs, and after it was interrupted. */
   readonly isFinished: boolean;
+  /** A process is at work in it now. */
+  readonly isRunning: boolean;
   /** Of the best that was saved; null when there is nothing yet. */
   readonly card: Card | null;
   /** The command line that began it; empty for runs of the library. */
@@ -52,6 +55,7 @@ export function summariseRun(dir: string): RunSummary {
     data: `${config.data ?? ""}`,
     begun: begunAt(dir)!,
     isFinished: readState(dir)?.isFinished ?? seemsFinished(dir, config),
+    isRunning: isAtWork(dir),
     card,
     argv: Array.isArray(config.argv) ? config.argv.map(String) : [],
   };

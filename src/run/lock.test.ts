@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openRunFolder } from "./folder.ts";
+import { summariseRun } from "./list.ts";
 import { clearFolder, requireFreeFolder, setAside } from "./replace.ts";
 import { requireSameRun } from "./resume.ts";
 
@@ -32,8 +33,10 @@ test("a folder is refused while another process works in it, and taken over when
   for (const attempt of attempts) expect(attempt).toThrow(BUSY);
   expect(readFileSync(join(dir, "config.json"), "utf8")).toContain("prune");
   expect(existsSync(join(dir, "model.onnx"))).toBe(true);
+  expect(summariseRun(dir).isRunning).toBe(true);
   other.kill("SIGKILL");
   await closed;
+  expect(summariseRun(dir).isRunning).toBe(false);
   requireSameRun(dir, { command: "prune" });
   using _run = openRunFolder(dir, { command: "prune" });
   expect(() => clearFolder(dir)).toThrow(BUSY);

@@ -27,6 +27,20 @@ export function lockFolder(dir: string): Disposable {
   return stack.move();
 }
 
+/** Whether a run is at work in the folder; one that was killed is not. */
+export function isAtWork(dir: string): boolean {
+  const path = join(dir, LOCK_FILE);
+  if (!existsSync(path)) return false;
+  using stack = new DisposableStack();
+  try {
+    const db = stack.adopt(new DatabaseSync(path, { readOnly: true, timeout: 0 }), (opened) => opened.close());
+    db.exec("SELECT name FROM sqlite_master");
+    return false;
+  } catch (error) {
+    return (error as { errcode?: number }).errcode === SQLITE_BUSY;
+  }
+}
+
 /** @throws AppError STORE while a run is at work in the folder */
 export function requireIdle(dir: string): void {
   if (existsSync(join(dir, LOCK_FILE))) lockFolder(dir)[Symbol.dispose]();
