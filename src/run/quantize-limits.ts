@@ -52,6 +52,8 @@ export interface LimitOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+type Choosing = Pick<LimitOptions, "budgets" | "device" | "bits">;
+
 const ALL_BITS = [1, 2, 3, 4, 5, 6, 7, 8];
 const EIGHT: Precision = { weightBits: 8, activationBits: 8 };
 const FLOAT: Precision = { weightBits: FLOAT_BITS, activationBits: FLOAT_BITS };
@@ -60,7 +62,7 @@ export const isMeasured = (device: Accelerator | CpuDevice | null): device is Cp
 const isSizeAlone = (budgets: LimitOptions["budgets"]): boolean => budgets.every(({ kind }) => kind === "size");
 
 /** Which bits can be chosen. The CPU runs layers as float or on integers throughout; a file's size depends on weights alone. */
-function choicesFor({ budgets, device, bits }: LimitOptions): PrecisionChoices {
+function choicesFor({ budgets, device, bits }: Choosing): PrecisionChoices {
   const { lowest, highest } = bits;
   if (isMeasured(device)) {
     if (lowest > 8 || highest < 8)
@@ -83,7 +85,7 @@ function choicesFor({ budgets, device, bits }: LimitOptions): PrecisionChoices {
 }
 
 /** First and last layer stay at 8 bits, as published, except where weights alone count or the CPU decides. */
-function pinsFor(layers: readonly QuantizableLayer[], { budgets, device }: LimitOptions): (Precision | null)[] {
+function pinsFor(layers: readonly QuantizableLayer[], { budgets, device }: Choosing): (Precision | null)[] {
   const arePinned = !isSizeAlone(budgets) && !isMeasured(device);
   return layers.map((_, i) => (arePinned && (i === 0 || i === layers.length - 1) ? EIGHT : null));
 }
@@ -135,6 +137,16 @@ export async function quantizeCosts(
     limits.push({ kind, limit, cost, reference, obtained });
   }
   return { choices, pins, limits, latencies };
+}
+
+/** The least that bits bring a network to on an accelerator, ms or mJ. */
+export function leastOnAccelerator(
+  layers: readonly QuantizableLayer[],
+  { kind, device, bits }: { readonly kind: "latency" | "energy"; readonly device: Accelerator; readonly bits: LimitOptions["bits"] },
+): number {
+  const choosing: Choosing = { budgets: [{ kind, quantity: { kind: "percent", ratio: 1 } }], device, bits };
+  const cost = (kind === "latency" ? acceleratorLatency : acceleratorEnergy)(layers, device);
+  return cost(cheapestBits({ choices: choicesFor(choosing), pins: pinsFor(layers, choosing), cost }));
 }
 
 /** The limits of a model. @throws AppError CONFIG, INFEASIBLE before anything is searched */

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Accelerator } from "../hardware/precision.ts";
 import type { JointBudget } from "../joint/limits.ts";
+import { quantizableLayers } from "../quantize/layers.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Card } from "./card.ts";
@@ -12,6 +13,7 @@ import { runJointSearch } from "./joint-search-run.ts";
 import { formatCost } from "./limit-kinds.ts";
 import { openModel } from "./model-file.ts";
 import { runPrune } from "./prune-run.ts";
+import { leastOnAccelerator } from "./quantize-limits.ts";
 import { runQuantize } from "./quantize-run.ts";
 import { requireFreeFolder } from "./replace.ts";
 import { readKept } from "./resume.ts";
@@ -34,6 +36,10 @@ export const SEQUENTIAL = "sequential" satisfies RouteName;
  * limit divided by both.
  */
 const SHARE_OF_STAGE = 0.8;
+/** Pruned to that share, a network may be one that no bits bring within the limit: then it is pruned again, to what they can bring there. */
+const PRUNINGS = ["pruned", "pruned again"] as const;
+/** The smaller a network, the less bits give: pruning aims this much below what they must make up for. */
+const MARGIN = 0.95;
 /** Learning rates beside that of sub-nets with new bits: as the commands for each stage have them by default. */
 const RATES = { pruned: 2, quantized: 0.4 } as const;
 
@@ -49,6 +55,7 @@ export async function runSequentialRoute(options: JointCompareOptions, limit: nu
   const { dir, device, budget, data, recipe, episodes, signal, onNote = () => {} } = options;
   const { kind } = budget;
   const { bits } = readJointDescription(options.supernetDir).space;
+  const range = { lowest: Math.min(...bits), highest: Math.max(...bits) };
   const absolute = (value: number) => ({ kind, quantity: { kind: "absolute", value } as const });
   const path = (stage: string) => join(dir, SEQUENTIAL, stage);
   const third = Math.floor(recipe.epochs / 3);
@@ -76,17 +83,20 @@ export async function runSequentialRoute(options: JointCompareOptions, limit: nu
     }),
   );
   if (signal?.aborted) return architecture;
-  let [before, left] = ["architecture", recipe.epochs - third];
-  const { value } = architecture.constraints[0]!;
-  if (value > limit / SHARE_OF_STAGE) {
-    const pruned = await once("pruned", async (folder) =>
+  let [before, cost, target] = ["architecture", architecture.constraints[0]!.value, limit / SHARE_OF_STAGE];
+  for (const stage of PRUNINGS) {
+    const { graph } = (await of(path(before))).model;
+    const least = leastOnAccelerator(quantizableLayers(graph), { kind, device, bits: range });
+    if (cost <= target && least <= limit) break;
+    target = Math.min(target, (MARGIN * limit * cost) / least);
+    const pruned = await once(stage, async (folder) =>
       runPrune({
         ...options,
         ...common,
         ...trained(third, RATES.pruned),
         ...folder,
-        ...(await of(path(before))),
-        budgets: [absolute(limit / SHARE_OF_STAGE)],
+        ...(await of(path("architecture"))),
+        budgets: [absolute(target)],
         device,
         reward: "accuracy",
         step: 8,
@@ -94,18 +104,20 @@ export async function runSequentialRoute(options: JointCompareOptions, limit: nu
       }),
     );
     if (signal?.aborted) return pruned;
-    [before, left] = ["pruned", left - third];
-  } else onNote(`sequential: the architecture costs ${formatCost(kind, value)} at 8 bits, nothing is pruned`);
+    [before, cost] = [stage, pruned.constraints[0]!.value];
+  }
+  const isPruned = before !== "architecture";
+  if (!isPruned) onNote(`sequential: the architecture costs ${formatCost(kind, cost)} at 8 bits, nothing is pruned`);
   return once("quantized", async (folder) =>
     runQuantize({
       ...options,
       ...common,
-      ...trained(left, RATES.quantized),
+      ...trained(recipe.epochs - (isPruned ? 2 : 1) * third, RATES.quantized),
       ...folder,
       ...(await of(path(before))),
       budgets: [absolute(limit)],
       device,
-      bits: { lowest: Math.min(...bits), highest: Math.max(...bits) },
+      bits: range,
       scheme: "linear",
       calibration: "mse",
       shortTune: SHORT_TUNE,
