@@ -17,7 +17,7 @@ export interface EvolutionOptions<T> {
   readonly population?: number;
   /** Share of the population whose genes go on (default 0.25). */
   readonly parents?: number;
-  /** Share of the children that are mutants; the others have two parents (default 0.5). */
+  /** Share of the children that are mutants (default 0.5); the others have two parents, as far as crossings give anything new. */
   readonly mutants?: number;
   /** Draws for each individual before it is given up (default 200). */
   readonly attempts?: number;
@@ -38,6 +38,9 @@ export interface Evolution<T> {
   best(): readonly Scored<T>[];
 }
 
+/** Draws for each child of two parents: those of parents that are alike were all seen, and mutants take their place. */
+const CROSSINGS = 4;
+
 /**
  * Keeps the best of all individuals seen; each generation are mutants of them and crossings between them, all feasible.
  * Paper: Wang et al. 2020 (APQ), arXiv:2006.08509, section 3.3.
@@ -52,9 +55,9 @@ export function createEvolution<T>(options: EvolutionOptions<T>): Evolution<T> {
   let asked: readonly T[] = [];
 
   /** Individuals that `draw` makes, feasible and new; fewer when luck runs out. */
-  const fill = (count: number, draw: () => T): T[] => {
+  const fill = (count: number, draw: () => T, drawsOfOne = attempts): T[] => {
     const found: T[] = [];
-    for (let left = count * attempts; found.length < count && left > 0; left--) {
+    for (let left = count * drawsOfOne; found.length < count && left > 0; left--) {
       const individual = draw();
       if (!feasible(individual)) continue;
       const name = key?.(individual);
@@ -75,9 +78,12 @@ export function createEvolution<T>(options: EvolutionOptions<T>): Evolution<T> {
             `evolve: some individual must be feasible, got none in ${population * attempts} draws — relax a constraint, or sample nearer to it`,
           );
       } else {
-        const mutantCount = Math.round(mutants * population);
-        const changed = fill(mutantCount, () => mutate(pick(), rng));
-        asked = [...changed, ...fill(population - mutantCount, () => crossover(pick(), pick(), rng))];
+        const crossed = fill(
+          population - Math.round(mutants * population),
+          () => crossover(pick(), pick(), rng),
+          Math.min(CROSSINGS, attempts),
+        );
+        asked = [...crossed, ...fill(population - crossed.length, () => mutate(pick(), rng))];
       }
       return asked;
     },
