@@ -176,10 +176,8 @@ export async function chooseSubnet(
     const file = fileOf(task, search, genome);
     const shares: number[] = [];
     for (const { kind, limit } of ofFile) {
-      const ofSize = kind === "size";
-      shares.push(
-        ofSize ? file.length / limit : (await leastLatency(file, MEASURED_SHARE * limit, { threads })) / (MEASURED_SHARE * limit),
-      );
+      const aim = MEASURED_SHARE * limit;
+      shares.push(kind === "size" ? file.length / limit : (await leastLatency(file, aim, { threads })) / aim);
     }
     return Math.max(...shares);
   };

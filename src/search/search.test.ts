@@ -57,6 +57,16 @@ describe("evolution", () => {
     );
   });
 
+  test("mutants take the place of children that parents give nothing new for", () => {
+    const { population = 0 } = problem;
+    const evolution = createEvolution({ ...problem, crossover: (a) => a, feasible: () => true });
+    for (let generation = 0; generation < 5; generation++) {
+      const asked = evolution.ask();
+      expect(asked).toHaveLength(population);
+      evolution.tell(asked.map(ones));
+    }
+  });
+
   test("a constraint that nothing meets is said after a bounded number of draws", async () => {
     let draws = 0;
     const sample = (rng: Rng) => {
