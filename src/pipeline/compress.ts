@@ -84,7 +84,7 @@ function effortOf(name: StageName, share: number, { layers, pace }: Plan, settin
       finalists: baselines ? FINALISTS[stage] : 1,
       layers: stage === "quantized" ? layers : 0,
     });
-    settings.onNote(`in this time ${planned.episodes} policies are tried, and what is found is trained for ${planned.epochs} epochs`);
+    settings.onNote(`in this time ${planned.episodes} policies are tried; epochs of training what is found: ${planned.epochs}`);
     return planned;
   });
 }

@@ -1,4 +1,5 @@
 /** @file `fettle optimize`: from images, or from a model, to a model that meets every limit, with a report. */
+import { join } from "node:path";
 import type { DataSplits } from "../data/types.ts";
 import { AppError } from "../errors.ts";
 import { requireComputable } from "../graph/opaque.ts";
@@ -23,7 +24,7 @@ import type { OnProgress } from "../util/progress.ts";
 import { compress } from "./compress.ts";
 import { createDeadline } from "./deadline.ts";
 import type { Limits } from "./limits.ts";
-import { constraintsOf, keepOutcome } from "./outcome.ts";
+import { constraintsOf, keepOutcome, timedForLimits } from "./outcome.ts";
 import type { Route, StageSettings } from "./settings.ts";
 import { specialise } from "./specialise.ts";
 import { staged } from "./staged.ts";
@@ -136,8 +137,10 @@ export async function runOptimize(options: OptimizeRunOptions): Promise<Optimize
   onBegun();
   const isCancelled = signal?.aborted === true;
   const last = route.outcomes.at(-1);
+  const modelDir = last ? stages.dirOf(last.stage) : dir;
+  card = await timedForLimits(card, join(modelDir, "model.onnx"), route.costs, device);
   const constraints = constraintsOf(route, card, limits.accuracyDrop, device);
-  const kept = keepOutcome(folder, last ? stages.dirOf(last.stage) : dir, card, constraints);
+  const kept = keepOutcome(folder, modelDir, card, constraints);
   const names = stages.begun();
   const unused = [...(options.episodes === undefined ? [] : ["episodes"]), ...(options.baselines ? ["baselines"] : [])];
   if (unused.length > 0 && !names.some(isByEpisodes))

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isCpu } from "../hardware/kinds.ts";
+import { timedAgain } from "../hardware/measure.ts";
 import type { Card, Constraint } from "../run/card.ts";
 import type { RunFolder } from "../run/folder.ts";
 import { constraintOf } from "../run/limit-kinds.ts";
@@ -17,6 +18,14 @@ function told({ kind, limit, now }: AbsoluteLimit, card: Card, outcomes: readonl
   if (kind === "latency" && isCpu(device)) return constraintOf(kind, limit, card.latency.p50Ms, "measured");
   const estimate = outcomes.toReversed().flatMap(({ constraints }) => constraints.filter(({ name }) => name === kind))[0];
   return constraintOf(kind, limit, estimate?.value ?? now ?? Number.NaN, "estimated");
+}
+
+/** The card with its file timed again where it is over a limit of latency on this CPU that its own stage did not know of. */
+export async function timedForLimits(card: Card, path: string, costs: readonly AbsoluteLimit[], device: PruneDevice): Promise<Card> {
+  const latency = costs.find(({ kind }) => kind === "latency");
+  if (!latency || !isCpu(device)) return card;
+  const timed = await timedAgain(path, card.latency, ({ p50Ms }) => p50Ms > latency.limit, { threads: card.latency.threads });
+  return { ...card, latency: { ...card.latency, ...timed } };
 }
 
 /** Every limit of the run, in the order asked; after an interruption without those that nothing is known of yet. */

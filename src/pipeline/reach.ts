@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Model } from "../graph/types.ts";
 import { isAccelerator, isCpu } from "../hardware/kinds.ts";
 import { FLOAT_BITS } from "../hardware/precision.ts";
-import { analyse, groupSizes, hasDepthwise, memberSteps, narrowed, type Prunable } from "../prune/environment.ts";
+import { analyse, groupSizes, hasDepthwise, memberSteps, narrowed } from "../prune/environment.ts";
 import { channelStep } from "../prune/latency.ts";
 import { cheapest } from "../prune/policies.ts";
 import { cheapestBits, uniformBits } from "../quantize/budget.ts";
@@ -47,10 +47,6 @@ export function quantizationFor(costs: readonly Pick<CostLimit, "kind">[], devic
   const own = isForDevice && (isAccelerator(device) || isCpu(device)) ? device : null;
   return { kinds, device: own, scheme: isSizeAlone ? "kmeans" : "linear" } as const;
 }
-
-/** Step of channels by which a device charges; 1 where that would have to be measured for nothing. */
-const stepOf = async (costs: readonly CostLimit[], device: PruneDevice, prunable: Prunable): Promise<number> =>
-  isAccelerator(device) || costs.some(({ kind }) => kind === "latency") ? channelStep(device, { hasDepthwise: hasDepthwise(prunable) }) : 1;
 
 export interface ReachOptions {
   /** Up to its logits, with batch normalisation. */
@@ -102,7 +98,8 @@ export interface Reach {
 export async function reachOf(options: ReachOptions): Promise<Reach> {
   const { model, costs, device } = options;
   const prunable = analyse(model.graph);
-  const step = await stepOf(costs, device, prunable);
+  // whatever is limited: channels in other steps would make the network slower
+  const step = await channelStep(device, { hasDepthwise: hasDepthwise(prunable) });
   const sizes = groupSizes(prunable);
   const rounding = { step, steps: memberSteps(prunable, step), lowest: LOWEST_DENSITY, isStrict: true };
   const least = cheapest({ prunable, rounding });

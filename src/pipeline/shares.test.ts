@@ -19,7 +19,8 @@ test("pruning never does more than it can, and leaves bits no more than they can
       const wanted = both + at * (1 - both);
       const left = shareOfPruning(wanted, leverage);
       if (left === null) {
-        expect(wanted).toBeGreaterThanOrEqual(eightBits);
+        expect(wanted).toBeGreaterThanOrEqual(0.8 * eightBits);
+        expect(wanted).toBeGreaterThanOrEqual(fewestBits);
       } else {
         expect(left).toBeGreaterThanOrEqual(pruned);
         expect(left).toBeLessThanOrEqual(1);
@@ -35,7 +36,9 @@ test("beyond 8 bits both stages give the same factor", () => {
   expect(shareOfPruning(0.25 * 0.49, { pruned: 0.1, eightBits: 0.25, fewestBits: 0.07, both: 0.007 })).toBeCloseTo(0.7);
 });
 
-test("nothing is pruned where 8 bits are enough or nothing can be, all of it where bits change nothing", () => {
+test("nothing is pruned where 8 bits or a few fewer are enough or nothing can be, all of it where bits change nothing", () => {
+  expect(shareOfPruning(0.3, { pruned: 0.1, eightBits: 0.34, fewestBits: 0.12, both: 0.04 })).toBeNull();
+  expect(shareOfPruning(0.3, { pruned: 0.1, eightBits: 0.34, fewestBits: 0.29, both: 0.04 })).not.toBeNull();
   expect(shareOfPruning(0.3, { pruned: 0.1, eightBits: 0.27, fewestBits: 0.08, both: 0.01 })).toBeNull();
   expect(shareOfPruning(0.2, { pruned: 1, eightBits: 0.27, fewestBits: 0.08, both: 0.08 })).toBeNull();
   expect(shareOfPruning(0.5, { pruned: 0.1, eightBits: 1, fewestBits: 1, both: 0.1 })).toBe(0.5);

@@ -5,7 +5,7 @@ import { floatSpace } from "../joint/costs.ts";
 import { cheapestGenome, dearest, type JointDevice, jointLimits } from "../joint/limits.ts";
 import { SHORT_TUNE } from "../quantize/short-tune.ts";
 import type { JointDescription } from "../run/joint-folder.ts";
-import { requireEachReachable } from "../run/joint-limits.ts";
+import { requireEachReachable, requireSmallestWithin } from "../run/joint-limits.ts";
 import { runJointSearch } from "../run/joint-search-run.ts";
 import { runJointTrain } from "../run/joint-train-run.ts";
 import { LIMIT_KINDS } from "../run/limit-kinds.ts";
@@ -84,6 +84,7 @@ async function resolved(
     return { costs: limits, limits, later: [] };
   }
   const asLimited = costs.map(({ kind, quantity }) => ({ kind: kind === "bitops" ? ("macs" as const) : kind, quantity }));
+  await requireSmallestWithin(space, device, asLimited);
   const limits = await jointLimits(floatSpace(space), device, asLimited);
   const all = costs.map(({ kind, quantity }, i): AbsoluteLimit => {
     const isScaled = kind === "bitops" && quantity.kind === "percent";
@@ -177,7 +178,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
     if (!pace || left === null) return defaultTuneEpochs(counts);
     return planTuning(TUNE_SHARE[later.length > 0 ? "before bits" : "last"] * left, pace, counts, isAccelerator(device));
   });
-  onNote(`the network that is found is trained for ${epochs} epochs`);
+  onNote(`epochs of training what is found: ${epochs}`);
   const found = await stages.run("specialised", async ({ dir, resume }): Promise<StageOutcome> => {
     const until = deadline.until(later.length > 0 ? TUNE_SHARE["before bits"] : 1);
     const { card, isCancelled } = await runJointSearch({

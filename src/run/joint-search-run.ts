@@ -28,7 +28,7 @@ import { contest, type Network } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { chooseSubnet, type FrontierPoint, frontierOf, scoreSubnets } from "./joint-choice.ts";
 import { type JointDescription, readJointDescription, SUPERNET } from "./joint-folder.ts";
-import { constraintsOf, leastCost, requireEachReachable } from "./joint-limits.ts";
+import { constraintsOf, leastCost, requireEachReachable, requireSmallestWithin } from "./joint-limits.ts";
 import type { JointSearchRunOptions } from "./joint-search-options.ts";
 import { openJointTeacher } from "./joint-teacher.ts";
 import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
@@ -103,6 +103,7 @@ export async function runJointSearch(options: JointSearchRunOptions): Promise<Jo
   const isFloat = isOnFloats || options.method === "architecture";
   if (!isFloat) requireNoAverage("joint search", recipe);
   const space = isOnFloats ? floatSpace(description.space) : description.space;
+  if (!options.isReachable && !options.resume) await requireSmallestWithin(space, device, budgets);
   const measuring = { report: null as ReturnType<typeof createProgress> | null };
   const asked = await jointLimits(space, device, budgets, (done, total) => {
     measuring.report ??= createProgress("measuring blocks", total, clock, onProgress);
