@@ -14,6 +14,7 @@ import { defaultSearch, leastSearchMs, type Pace, planSearch, requireTime, type 
 import { type CostLimit, isAlwaysInBits } from "./limits.ts";
 import { measurePace } from "./pace.ts";
 import {
+  type Arithmetic,
   BITS,
   bearingOnBits,
   describeReach,
@@ -21,7 +22,6 @@ import {
   pruningTargets,
   quantizationFor,
   type Reach,
-  type ReachedLimit,
   reachOf,
   requireReach,
 } from "./reach.ts";
@@ -37,6 +37,7 @@ const TUNE_LR = { pruned: 0.1, quantized: 0.02 } as const;
 const FINALISTS = { pruned: 5, quantized: 3 } as const;
 
 interface Plan extends Reach {
+  readonly arithmetic: Arithmetic;
   readonly targets: ReturnType<typeof pruningTargets>;
   readonly isQuantized: boolean;
   /** Whose bits are to be found. */
@@ -46,15 +47,21 @@ interface Plan extends Reach {
 }
 
 /** Feasibility, in seconds; decided once. @throws AppError INFEASIBLE, CONFIG */
-function planOf(opened: OpenedModel, costs: readonly CostLimit[], settings: StageSettings): Promise<Plan> {
+function planOf(
+  opened: OpenedModel,
+  costs: readonly CostLimit[],
+  settings: StageSettings,
+  arithmetic: Arithmetic = "integers",
+  measured: Reach["measured"] = null,
+): Promise<Plan> {
   const { data, device, recipe, deadline, clock, stages, onNote, onProgress } = settings;
-  return stages.once("reach", async () => {
+  return stages.once(arithmetic === "floats" ? "reach with floats" : "reach", async () => {
     const images = calibrationImages(data, recipe.seed, CALIBRATION_BATCHES);
     const model = trainable(opened.model, images);
     const onMeasured = (done: number, total: number) => onProgress?.({ task: "measuring layers", done, total });
-    const reach = await reachOf({ model, costs, device, images, seed: recipe.seed, onMeasured });
+    const reach = await reachOf({ model, costs, device, arithmetic, measured, images, seed: recipe.seed, onMeasured });
     const { reached } = reach;
-    for (const limit of reached) onNote(describeReach(limit));
+    if (arithmetic === "integers") for (const limit of reached) onNote(describeReach(limit));
     for (const limit of reached) requireReach(limit);
     const targets = pruningTargets(reached);
     const isQuantized = reached.some(
@@ -66,14 +73,16 @@ function planOf(opened: OpenedModel, costs: readonly CostLimit[], settings: Stag
       const least = (isNeeded: boolean, stage: "pruned" | "quantized") => (isNeeded ? leastSearchMs(stage, pace, imagesOf(settings)) : 0);
       requireTime(left, least(targets.length > 0, "pruned") + least(isQuantized, "quantized"));
     }
-    return { ...reach, targets, isQuantized, layers: quantizableLayers(model.graph).length, pace };
+    return { ...reach, arithmetic, targets, isQuantized, layers: quantizableLayers(model.graph).length, pace };
   });
 }
+
+const isOfBits = (name: StageName): boolean => name === "quantized" || name === "packed";
 
 /** @param share of what is left of the time */
 function effortOf(name: StageName, share: number, { layers, pace }: Plan, settings: StageSettings): Promise<SearchEffort> {
   const { deadline, stages, episodes, epochs, baselines } = settings;
-  const stage = name === "quantized" ? "quantized" : "pruned";
+  const stage = isOfBits(name) ? "quantized" : "pruned";
   const given = { ...(episodes === undefined ? {} : { episodes }), ...(epochs === undefined ? {} : { epochs }) };
   return stages.once(`effort of ${name}`, async () => {
     const left = deadline.leftMs();
@@ -108,7 +117,7 @@ async function searchOptions(
     episodes,
     sensitivities,
     warmup: Math.ceil(episodes / 4),
-    recipe: { ...recipe, lr: tuneLr ?? lrFor(recipe.batchSize, TUNE_LR[stage === "quantized" ? "quantized" : "pruned"]), epochs },
+    recipe: { ...recipe, lr: tuneLr ?? lrFor(recipe.batchSize, TUNE_LR[isOfBits(stage) ? "quantized" : "pruned"]), epochs },
     baselines,
     dir,
     resume,
@@ -116,6 +125,9 @@ async function searchOptions(
     ...(searchUntil ? { searchUntil } : {}),
   };
 }
+
+const quantizationOf = ({ reached, arithmetic }: Plan, { device }: StageSettings) =>
+  quantizationFor(bearingOnBits(reached, device, arithmetic), device);
 
 function pruneStage(
   stage: "pruned" | "pruned-alone",
@@ -139,12 +151,18 @@ function pruneStage(
   });
 }
 
-function quantizeStage(opened: OpenedModel, share: number, plan: Plan, settings: StageSettings): Promise<StageOutcome> {
-  const { kinds, device, scheme } = quantizationFor(bearingOnBits(plan.reached, settings.device), settings.device);
+function quantizeStage(
+  stage: "quantized" | "packed",
+  opened: OpenedModel,
+  share: number,
+  plan: Plan,
+  settings: StageSettings,
+): Promise<StageOutcome> {
+  const { kinds, device, scheme } = quantizationOf(plan, settings);
   const limitOf = (kind: string) => plan.reached.find((limit) => limit.kind === kind)!.limit;
-  return settings.stages.run("quantized", async (at) => {
+  return settings.stages.run(stage, async (at) => {
     const { card, constraints, original, isCancelled } = await runQuantize({
-      ...(await searchOptions(opened, share, at, "quantized", plan, settings)),
+      ...(await searchOptions(opened, share, at, stage, plan, settings)),
       device,
       budgets: kinds.map((kind) => ({ kind, quantity: { kind: "absolute", value: limitOf(kind) } })),
       bits: BITS,
@@ -152,46 +170,57 @@ function quantizeStage(opened: OpenedModel, share: number, plan: Plan, settings:
       calibration: "mse",
       shortTune: SHORT_TUNE,
     });
-    return { stage: "quantized", card, constraints, originalTest: original.test, isCancelled };
+    return { stage, card, constraints, originalTest: original.test, isCancelled };
   });
 }
 
-const areMet = ({ constraints }: StageOutcome): boolean => constraints.every(({ isMet }) => isMet);
+const limitsOf = (outcomes: readonly StageOutcome[]) => outcomes.flatMap(({ constraints }) => constraints);
+const areMet = (outcomes: readonly StageOutcome[]): boolean => limitsOf(outcomes).every(({ isMet }) => isMet);
 /** By which factor the limit that is missed most is missed. */
-const missedBy = ({ constraints }: StageOutcome): number => Math.max(...constraints.map(({ value, limit }) => value / limit));
+const missedBy = (outcomes: readonly StageOutcome[]): number => Math.max(...limitsOf(outcomes).map(({ value, limit }) => value / limit));
 
-/** Every cost as if bits changed nothing. */
-const withFloats = (reached: readonly ReachedLimit[]): ReachedLimit[] =>
-  reached.map((limit) => {
-    const { pruned } = limit.leverage;
-    return { ...limit, leverage: { pruned, eightBits: 1, fewestBits: 1, both: pruned } };
-  });
+/** What pruning and bits are to do where this CPU computes with floats; null when they cannot meet the limits so. */
+async function planWithFloats(opened: OpenedModel, { reached, measured }: Plan, settings: StageSettings): Promise<Plan | null> {
+  if (reached.some(({ kind }) => isAlwaysInBits(kind, settings.device))) return null;
+  const costs = reached.map(({ kind, limit }) => ({ kind, quantity: { kind: "absolute", value: limit } }) as const);
+  try {
+    return await planOf(opened, costs, settings, "floats", measured);
+  } catch (error) {
+    if (error instanceof AppError && error.code === "INFEASIBLE") return null;
+    throw error;
+  }
+}
+
+/** The original with floats: pruned to the latency, its weights in as few bits as the size asks for. */
+async function withFloats(opened: OpenedModel, plan: Plan, settings: StageSettings): Promise<StageOutcome[]> {
+  const pruned = await pruneStage("pruned-alone", opened, plan.targets, plan.isQuantized ? SHARES.pruned : 1, plan, settings);
+  if (!plan.isQuantized || settings.signal?.aborted) return [pruned];
+  const current = await openModel(settings.stages.dirOf("pruned-alone"));
+  const packed = await unlessOutOfReach(() => quantizeStage("packed", current, 1, plan, settings), settings);
+  return packed ? [pruned, packed] : [pruned];
+}
 
 /**
- * Quantisation for this CPU, where integers may not be fast enough: then the original is pruned to the limits with floats, if that can meet
- * them. What could not be met is left as it came out.
+ * Quantisation for this CPU, where integers may not be fast enough: then the original is pruned to the latency with floats, if that can meet
+ * the limits. What could not be met is left as it came out.
  */
 async function attemptOnCpu(opened: OpenedModel, pruned: OpenedModel, plan: Plan, settings: StageSettings): Promise<StageOutcome[]> {
   const { stages, onNote, signal } = settings;
-  const floats = withFloats(plan.reached);
-  const canPrune = floats.every(
-    ({ kind, now, limit, leverage }) => !isAlwaysInBits(kind, settings.device) && leverage.pruned * now <= limit,
-  );
+  const floats = await planWithFloats(opened, plan, settings);
   const quantized = await stages.once("integers on this cpu", async () => {
     try {
-      return await quantizeStage(pruned, canPrune ? SHARES.attempt : 1, plan, settings);
+      return await quantizeStage("quantized", pruned, floats ? SHARES.attempt : 1, plan, settings);
     } catch (error) {
-      if (error instanceof AppError && error.code === "INFEASIBLE" && canPrune) return null;
+      if (error instanceof AppError && error.code === "INFEASIBLE" && floats) return null;
       throw error;
     }
   });
-  if (quantized && (areMet(quantized) || !canPrune || signal?.aborted)) return [quantized];
+  if (!floats || (quantized && (areMet([quantized]) || signal?.aborted))) return quantized ? [quantized] : [];
   onNote("integers do not make this network fast enough on this cpu: it is pruned to the limit with floats instead");
-  const prune = () => pruneStage("pruned-alone", opened, pruningTargets(floats), 1, plan, settings);
-  if (!quantized) return [await prune()];
-  const alone = await unlessOutOfReach(prune, settings);
+  if (!quantized) return withFloats(opened, floats, settings);
+  const alone = await unlessOutOfReach(() => withFloats(opened, floats, settings), settings);
   if (!alone) return [quantized];
-  return areMet(alone) || missedBy(alone) < missedBy(quantized) ? [quantized, alone] : [alone, quantized];
+  return areMet(alone) || missedBy(alone) < missedBy([quantized]) ? [quantized, ...alone] : [...alone, quantized];
 }
 
 /**
@@ -209,9 +238,9 @@ export async function compress(opened: OpenedModel, costs: readonly CostLimit[],
     current = await openModel(stages.dirOf("pruned"));
   }
   if (!isQuantized || signal?.aborted) return { costs: reached, outcomes };
-  const isForCpu = isCpu(device) && quantizationFor(bearingOnBits(reached, device), device).kinds.includes("latency");
+  const isForCpu = isCpu(device) && quantizationOf(plan, settings).kinds.includes("latency");
   const quantize = async () =>
-    isForCpu ? await attemptOnCpu(opened, current, plan, settings) : [await quantizeStage(current, 1, plan, settings)];
+    isForCpu ? await attemptOnCpu(opened, current, plan, settings) : [await quantizeStage("quantized", current, 1, plan, settings)];
   const later = outcomes.length > 0 ? ((await unlessOutOfReach(quantize, settings)) ?? []) : await quantize();
   return { costs: reached, outcomes: [...outcomes, ...later] };
 }

@@ -80,7 +80,7 @@ export interface OptimizeRunResult {
 }
 
 /** Whether a stage decides by episodes, and can train rules of thumb beside. */
-const isByEpisodes = (name: StageName): boolean => name === "pruned" || name === "quantized" || name === "pruned-alone";
+const isByEpisodes = (name: StageName): boolean => ["pruned", "quantized", "pruned-alone", "packed"].includes(name);
 
 /** Settings that may differ when a run is gone on with. */
 const MAY_DIFFER = ["time"] as const;

@@ -33,11 +33,15 @@ export const BITS = { lowest: 2, highest: 8 } as const;
 const perPruned = (kind: CostKind): number => (kind === "bitops" ? BITOPS_PER_MAC : 1);
 const WHOLE = { kind: "percent", ratio: 1 } as const;
 
-/** The limits that quantisation is to mind: a latency on this CPU that holds with floats leaves the bits free, which then only store weights. */
+/** Whether a CPU is to compute with integers where its latency asks for it, or with floats, which bits only store. */
+export type Arithmetic = "integers" | "floats";
+
+/** The limits that quantisation is to mind: a latency on this CPU that is met with floats leaves the bits free, which then only store weights. */
 export const bearingOnBits = <T extends { readonly kind: CostKind; readonly now: number; readonly limit: number }>(
   costs: readonly T[],
   device: PruneDevice,
-): T[] => costs.filter(({ kind, now, limit }) => !(kind === "latency" && isCpu(device) && limit >= now));
+  arithmetic: Arithmetic,
+): T[] => costs.filter(({ kind, now, limit }) => !(kind === "latency" && isCpu(device) && (arithmetic === "floats" || limit >= now)));
 
 /** How quantisation is to go about the limits: bytes of a file alone need no device, and may share values. */
 export function quantizationFor(costs: readonly Pick<CostLimit, "kind">[], device: PruneDevice) {
@@ -53,6 +57,9 @@ export interface ReachOptions {
   readonly model: Model;
   readonly costs: readonly CostLimit[];
   readonly device: PruneDevice;
+  readonly arithmetic: Arithmetic;
+  /** What the model takes on this CPU, where that was measured before. */
+  readonly measured?: MeasuredModel | null;
   /** Equal batches of normalised training images. */
   readonly images: readonly Float32Array[];
   readonly seed: number;
@@ -96,7 +103,7 @@ export interface Reach {
 
 /** @throws AppError CONFIG for a cost that the device cannot tell */
 export async function reachOf(options: ReachOptions): Promise<Reach> {
-  const { model, costs, device } = options;
+  const { model, costs, device, arithmetic, measured = null } = options;
   const prunable = analyse(model.graph);
   // whatever is limited: channels in other steps would make the network slower
   const step = await channelStep(device, { hasDepthwise: hasDepthwise(prunable) });
@@ -104,13 +111,15 @@ export async function reachOf(options: ReachOptions): Promise<Reach> {
   const rounding = { step, steps: memberSteps(prunable, step), lowest: LOWEST_DENSITY, isStrict: true };
   const least = cheapest({ prunable, rounding });
   const budgets = [...new Set(costs.map(({ kind }) => PRUNED_AS[kind]))].map((kind) => ({ kind, quantity: WHOLE }));
-  const byKind = new Map((await pruneLimits({ budgets, device }, prunable, model, { step, least })).map((limit) => [limit.kind, limit]));
+  const byKind = new Map(
+    (await pruneLimits({ budgets, device, measured }, prunable, model, { step, least })).map((limit) => [limit.kind, limit]),
+  );
   const costAt = (kind: CostKind, kept: readonly number[]) => perPruned(kind) * byKind.get(PRUNED_AS[kind])!.cost(kept);
   const asked = costs.map(({ kind, quantity }) => {
     const now = costAt(kind, sizes);
     return { kind, quantity, now, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * now };
   });
-  const forBits = { ...options, costs: bearingOnBits(asked, device) };
+  const forBits = { ...options, costs: bearingOnBits(asked, device, arithmetic) };
   const bits = await bitCosts(model, forBits);
   // a CPU would be measured layer by layer once more, for what is then measured whole
   const isMeasuredTwice = isCpu(device) && bits.has("latency");

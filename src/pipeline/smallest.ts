@@ -20,6 +20,7 @@ export async function requireReachOfSmallest(
     model: trainable({ graph, weights: exportWeights(params) }, images),
     costs,
     device,
+    arithmetic: "integers",
     images,
     seed: recipe.seed,
     onMeasured: (done, total) => onProgress?.({ task: "measuring layers", done, total }),

@@ -82,6 +82,7 @@ const STAGE_TITLES: Readonly<Record<string, string>> = {
   pruned: "Pruning",
   quantized: "Bits",
   "pruned-alone": "Pruning, with floats",
+  packed: "Bits that floats are stored in",
 };
 
 const titleOfStage = (stage: string): string => STAGE_TITLES[stage] ?? stage;

@@ -1,6 +1,6 @@
 /** @file Folders and files of runs of several stages or routes. */
 
-export const STAGE_NAMES = ["architecture", "supernet", "specialised", "pruned", "quantized", "pruned-alone"] as const;
+export const STAGE_NAMES = ["architecture", "supernet", "specialised", "pruned", "quantized", "pruned-alone", "packed"] as const;
 export type StageName = (typeof STAGE_NAMES)[number];
 
 /** Names of the stages that were run, and whether the run was ended before its time. */

@@ -680,7 +680,7 @@ describe("joint", () => {
       /^fettle: joint: latency must be at least \d+ us in the space tiny-elastic, got/m,
       3,
     ],
-    [["--device", "cpu", "--max-latency", "1ns"], /^fettle: joint: latency must be at least \d+ us in the space tiny-elastic, got/m, 3],
+    [["--device", "cpu", "--max-latency", "0.001us"], /^fettle: joint: latency must be at least \d+ us in the space tiny-elastic, got/m, 3],
     [["--device", "bitfusion"], /^fettle: joint search: at least one of --max-latency, .* must be given, got none$/m, 2],
     [["--max-latency", "1ms"], /^fettle: joint: latency must be that of a device, got none — give one with --device$/m, 2],
     [["--device", "cpu", "--max-energy", "1mJ"], /^fettle: joint: an energy limit must be that of a simulated accelerator, got cpu/m, 2],
