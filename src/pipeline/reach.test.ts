@@ -49,5 +49,4 @@ test("where a CPU computes with floats, bits only store them: its latency is pru
   const [latency, size] = reached.map(({ leverage }) => leverage);
   expect(latency).toMatchObject({ eightBits: 1, fewestBits: 1, both: latency!.pruned });
   expect(size!.fewestBits).toBeLessThan(size!.eightBits);
-  expect(size!.both).toBeLessThan(size!.pruned);
 });
