@@ -28,6 +28,7 @@ import {
 import { commonOptions, imagesOf, type Route, type StageOutcome, type StageSettings } from "./settings.ts";
 import { unlessOutOfReach } from "./so-far.ts";
 import type { StageAt } from "./stages.ts";
+import { recipeForTime } from "./tuning.ts";
 
 /** Of what is left of the time: pruning before quantisation, and quantisation that may turn out to be for nothing. */
 const SHARES = { pruned: 0.5, attempt: 0.55 } as const;
@@ -93,7 +94,7 @@ function effortOf(name: StageName, share: number, { layers, pace }: Plan, settin
       finalists: baselines ? FINALISTS[stage] : 1,
       layers: stage === "quantized" ? layers : 0,
     });
-    settings.onNote(`in this time ${planned.episodes} policies are tried; epochs of training what is found: ${planned.epochs}`);
+    settings.onNote(`in this time ${planned.episodes} policies are tried`);
     return planned;
   });
 }
@@ -109,6 +110,7 @@ async function searchOptions(
   const { data, recipe, tuneLr, baselines, deadline } = settings;
   const { episodes, epochs, sensitivities } = await effortOf(stage, share, plan, settings);
   const [until, searchUntil] = [deadline.until(share), deadline.until(share / 2)];
+  const recipeFor = recipeForTime(stage, share, settings);
   return {
     ...commonOptions(settings, stage),
     model: opened.model,
@@ -121,6 +123,7 @@ async function searchOptions(
     baselines,
     dir,
     resume,
+    ...(recipeFor ? { recipeFor } : {}),
     ...(until ? { until } : {}),
     ...(searchUntil ? { searchUntil } : {}),
   };
@@ -211,12 +214,13 @@ async function attemptOnCpu(opened: OpenedModel, pruned: OpenedModel, plan: Plan
     try {
       return await quantizeStage("quantized", pruned, floats ? SHARES.attempt : 1, plan, settings);
     } catch (error) {
-      if (error instanceof AppError && error.code === "INFEASIBLE" && floats) return null;
-      throw error;
+      if (!(error instanceof AppError && error.code === "INFEASIBLE" && floats)) throw error;
+      onNote(error.message);
+      return null;
     }
   });
   if (!floats || (quantized && (areMet([quantized]) || signal?.aborted))) return quantized ? [quantized] : [];
-  onNote("integers do not make this network fast enough on this cpu: it is pruned to the limit with floats instead");
+  onNote("integers do not meet the limits on this cpu: the network is pruned with floats instead");
   if (!quantized) return withFloats(opened, floats, settings);
   const alone = await unlessOutOfReach(() => withFloats(opened, floats, settings), settings);
   if (!alone) return [quantized];

@@ -10,6 +10,7 @@ import {
   leastArchitectureMs,
   leastJointMs,
   leastSearchMs,
+  leastTuningMs,
   type Pace,
   planArchitecture,
   planJoint,
@@ -132,7 +133,9 @@ test.each([
   expect(floatSamples).toBeGreaterThanOrEqual(40);
   if (withBits) expect(quantizedSamples).toBeGreaterThanOrEqual(40);
   else expect(quantizedSamples).toBe(0);
-  expect(planTuning(0.9 * 0.35 * half, pace, images, withBits)).toBeGreaterThanOrEqual(tuneEpochs);
+  const left = 0.35 * half - leastTuningMs(pace, images, withBits);
+  const found = withBits ? { stepMs: 275, imageMs: 0.4 } : { stepMs: 175, imageMs: 0.3 };
+  expect(planTuning(left, found, images)).toBeGreaterThanOrEqual(tuneEpochs);
 });
 
 test("few images are gone through more often, so that there are steps enough", () => {

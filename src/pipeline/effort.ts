@@ -223,9 +223,16 @@ export function leastTuningMs(pace: Pace, images: Images, withBits: boolean): nu
   return JUDGED * (withBits ? quantizedMs : floatMs) + tuningEpochMs(pace, images, withBits);
 }
 
-/** Training a found sub-net in `timeMs`, or one epoch. */
-export const planTuning = (timeMs: number, pace: Pace, images: Images, withBits: boolean): number =>
-  clamp(timeMs / tuningEpochMs(pace, images, withBits), 1, epochsOf(40, 4000, images));
+/** A course of learning rates that is cut off near its end has lost most of what it is for: steps may turn out so much slower. */
+const TUNE_ROOM = 0.95;
+
+/** Epochs of training one network in `timeMs`, or one: by its own pace, with teacher and bits. */
+export const planTuning = (timeMs: number, { stepMs, imageMs }: Pace, images: Images): number =>
+  clamp((TUNE_ROOM * timeMs) / (images.stepsPerEpoch * stepMs + images.validation * imageMs), 1, epochsOf(40, 4000, images));
+
+/** Of a stage, beside training: the file is written, checked and timed, and test images evaluated before and after. */
+const ENDING = { fixedMs: 5000, testEvaluations: 2 } as const;
+export const endingMs = ({ imageMs }: Pace, testImages: number): number => ENDING.fixedMs + ENDING.testEvaluations * testImages * imageMs;
 
 function architectureCosts({ stepMs }: Pace, images: Images) {
   return { searchMs: images.stepsPerEpoch * SEARCH_STEP * SUBNET * stepMs, trainMs: images.stepsPerEpoch * SUBNET * stepMs };

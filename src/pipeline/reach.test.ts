@@ -39,6 +39,18 @@ test("channels go in the device's steps, whatever is limited", async () => {
   expect(step).toBe(8);
 });
 
+test("what a file has beside its weights is not made smaller twice, where integers are for a CPU too", async () => {
+  const device = await openCpu({ cacheDir: mkdtempSync(join(tmpdir(), "fettle-reach-")) });
+  const costs = [
+    { kind: "latency", quantity: half },
+    { kind: "size", quantity: half },
+  ] as const;
+  const { reached } = await reachOfTiny({ costs, device, arithmetic: "integers" });
+  const { fewestBits, pruned, both } = reached[1]!.leverage;
+  expect(both).toBeGreaterThan(fewestBits * pruned);
+  expect(both).toBeLessThanOrEqual(Math.min(fewestBits, pruned));
+});
+
 test("where a CPU computes with floats, bits only store them: its latency is pruning's alone", async () => {
   const device = await openCpu({ cacheDir: mkdtempSync(join(tmpdir(), "fettle-reach-")) });
   const costs = [

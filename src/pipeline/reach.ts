@@ -69,9 +69,9 @@ export interface ReachOptions {
 /** What 8 and the fewest bits make of each cost that they change. */
 async function bitCosts(
   model: Model,
-  { costs, device, images, seed, onMeasured }: ReachOptions,
+  { kinds, device: quantized, scheme }: ReturnType<typeof quantizationFor>,
+  { images, seed, onMeasured }: ReachOptions,
 ): Promise<ReadonlyMap<CostKind, { readonly eight: number; readonly fewest: number }>> {
-  const { kinds, device: quantized, scheme } = quantizationFor(costs, device);
   if (kinds.length === 0) return new Map();
   const isOnCpu = quantized !== null && isCpu(quantized);
   const told = await withParameters(model, async (params) => {
@@ -119,16 +119,16 @@ export async function reachOf(options: ReachOptions): Promise<Reach> {
     const now = costAt(kind, sizes);
     return { kind, quantity, now, limit: quantity.kind === "absolute" ? quantity.value : quantity.ratio * now };
   });
-  const forBits = { ...options, costs: bearingOnBits(asked, device, arithmetic) };
-  const bits = await bitCosts(model, forBits);
+  const quantization = quantizationFor(bearingOnBits(asked, device, arithmetic), device);
+  const bits = await bitCosts(model, quantization, options);
   // a CPU would be measured layer by layer once more, for what is then measured whole
-  const isMeasuredTwice = isCpu(device) && bits.has("latency");
-  const bitsOfLeast = isMeasuredTwice ? null : await bitCosts(narrowed(model, prunable, least), forBits);
+  const known = isCpu(device) ? quantization.kinds.filter((kind) => kind !== "latency") : quantization.kinds;
+  const bitsOfLeast = await bitCosts(narrowed(model, prunable, least), { ...quantization, kinds: known }, options);
   const reached = asked.map(({ kind, now, limit }): ReachedLimit => {
     const pruned = costAt(kind, least) / now;
     const own = bits.get(kind) ?? { eight: now, fewest: now };
     const fewestBits = Math.min(1, own.fewest / now);
-    const both = (bitsOfLeast?.get(kind)?.fewest ?? fewestBits * pruned * now) / now;
+    const both = (bitsOfLeast.get(kind)?.fewest ?? fewestBits * pruned * now) / now;
     const leverage = { pruned, eightBits: Math.min(1, own.eight / now), fewestBits, both: Math.min(both, pruned, fewestBits) };
     return { kind, now, limit, leverage };
   });

@@ -63,7 +63,7 @@ export interface Route {
 }
 
 /** Counts that a plan needs. */
-export const imagesOf = ({ data, recipe }: StageSettings): Images => ({
+export const imagesOf = ({ data, recipe }: Pick<StageSettings, "data" | "recipe">): Images => ({
   stepsPerEpoch: stepsPerEpoch(data.train.count, recipe.batchSize),
   validation: data.validation.count,
 });

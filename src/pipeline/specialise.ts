@@ -25,7 +25,6 @@ import {
   leastTuningMs,
   type Pace,
   planJoint,
-  planTuning,
   requireTime,
 } from "./effort.ts";
 import { BITOPS_PER_MAC, type CostLimit, SIZE_AT_EIGHT_BITS } from "./limits.ts";
@@ -34,6 +33,7 @@ import { type AbsoluteLimit, commonOptions, imagesOf, type Route, type StageOutc
 import { requireReachOfSmallest } from "./smallest.ts";
 import { unlessOutOfReach } from "./so-far.ts";
 import { createSupernetPace } from "./supernet-pace.ts";
+import { recipeForTime } from "./tuning.ts";
 
 export interface SpecialiseOptions {
   readonly space: ElasticSpace;
@@ -45,8 +45,8 @@ export interface SpecialiseOptions {
 const TUNE_LR = 0.05;
 /** Of the whole time: the supernet with its predictors. */
 const SUPERNET_SHARE = 0.65;
-/** Of what is left then: training of the found sub-net. */
-const TUNE_SHARE = { "before bits": 0.5, last: 0.9 } as const;
+/** Of what is left then: the choice of a sub-net and its training. */
+const SPECIALISED_SHARE = { "before bits": 0.6, last: 1 } as const;
 
 interface Plan {
   /** Of the run. */
@@ -131,7 +131,7 @@ const describeEffort = ({ epochs, floatSamples, quantizedSamples }: JointEffort)
 
 /** @throws AppError INFEASIBLE before anything is trained, NOT_REACHED when it was interrupted before there was a network; CONFIG, STORE */
 export async function specialise(options: SpecialiseOptions, costs: readonly CostLimit[], settings: StageSettings): Promise<Route> {
-  const { data, device, recipe, deadline, clock, stages, signal, onNote } = settings;
+  const { data, device, recipe, deadline, clock, stages, signal } = settings;
   const { costs: asked, limits, later, pace, effort } = await planOf(options, costs, settings);
   const supernet = await stages.run("supernet", ({ dir, resume }) => {
     const { distillation, ...common } = commonOptions(settings, "supernet");
@@ -171,19 +171,15 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
       "NOT_REACHED",
       `optimize: the supernet must be trained before there is a network, got an interruption — fettle resume ${settings.dir} goes on with it`,
     );
-  const epochs = await stages.once("effort of specialised", async () => {
-    const left = deadline.leftMs();
-    if (settings.epochs !== undefined) return settings.epochs;
-    const counts = imagesOf(settings);
-    if (!pace || left === null) return defaultTuneEpochs(counts);
-    return planTuning(TUNE_SHARE[later.length > 0 ? "before bits" : "last"] * left, pace, counts, isAccelerator(device));
-  });
-  onNote(`epochs of training what is found: ${epochs}`);
   const found = await stages.run("specialised", async ({ dir, resume }): Promise<StageOutcome> => {
-    const until = deadline.until(later.length > 0 ? TUNE_SHARE["before bits"] : 1);
+    const share = SPECIALISED_SHARE[later.length > 0 ? "before bits" : "last"];
+    const until = deadline.until(share);
+    const recipeFor = recipeForTime("specialised", share, settings);
+    const epochs = settings.epochs ?? defaultTuneEpochs(imagesOf(settings));
     const { card, isCancelled } = await runJointSearch({
       ...commonOptions(settings, "specialised"),
       ...(until ? { until } : {}),
+      ...(recipeFor ? { recipeFor } : {}),
       supernetDir: stages.dirOf("supernet"),
       data,
       device,

@@ -33,6 +33,8 @@ export interface FineTuneOptions {
   readonly data: DataSplits;
   /** Fine-tuning; 0 epochs for none. */
   readonly recipe: Recipe;
+  /** What becomes of `recipe`, for all of so many finalists: asked once, of the first network that is to be trained. */
+  readonly recipeFor?: (network: Trained, finalists: number, recipe: Recipe) => Promise<Recipe>;
   readonly distillation: boolean;
   /** Whose outputs are learnt (default: those of the network that is made smaller). */
   readonly teacher?: Network;
@@ -93,17 +95,19 @@ export function trainable(model: Model, images: readonly Float32Array[]): Model 
 export const accuracyOn = (graph: Graph, params: ParameterStore, data: DataSplits, set: "validation" | "test"): number =>
   evaluate(graph, params, data[set], { normalisation: data.normalisation }).accuracy;
 
-export interface FineTuning {
-  readonly graph: Graph;
-  readonly params: ParameterStore;
+/** What is trained, and how weights that are reduced are. */
+export interface Trained extends Network {
   /** null where there is none to learn from. */
   readonly teacher: Network | null;
+  readonly projections?: Projections;
+}
+
+export interface FineTuning extends Trained {
   readonly name: string;
   /** What was decided on the way to these weights: a checkpoint of other decisions is not gone on with. */
   readonly decisions: readonly number[];
   readonly folder: RunFolder;
   readonly masks?: WeightMasks;
-  readonly projections?: Projections;
 }
 
 const CHECKPOINTS = "checkpoints";

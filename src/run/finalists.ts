@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import type { Graph } from "../graph/types.ts";
 import { exportWeights, importWeights, type ParameterStore } from "../nn/parameters.ts";
+import type { Recipe } from "../train/recipe.ts";
 import type { Projections } from "../train/shadow.ts";
 import { formatPercent } from "../util/units.ts";
 import type { Card } from "./card.ts";
@@ -53,7 +54,7 @@ export async function contest<Name extends string, N extends Network>(
   options: FineTuneOptions,
   { finalists, teacher, folder, open, deploy, onOutcome }: Contest<Name, N>,
 ) {
-  const { data, recipe, signal, until, onNote = () => {} } = options;
+  const { data, distillation, signal, until, onNote = () => {} } = options;
   const measure = ({ graph, params }: Network): Accuracies => ({
     validation: accuracyOn(graph, params, data, "validation"),
     test: accuracyOn(graph, params, data, "test"),
@@ -61,15 +62,18 @@ export async function contest<Name extends string, N extends Network>(
   const outcomes: Outcome<Name>[] = [];
   let best: { readonly card: Card; readonly name: Name; readonly validation: number } | null = null;
   let isCancelled = signal?.aborted === true;
+  let recipe: Recipe | null = null;
   for (const finalist of finalists) {
     const { name, decisions } = finalist;
     using network = open(decisions);
     const before = measure(network);
     onNote(`${name}: before fine-tuning validation ${formatPercent(before.validation)}`);
     let tuned: Accuracies | null = null;
-    if (recipe.epochs > 0 && !isCancelled && !until?.aborted) {
+    if (options.recipe.epochs > 0 && !isCancelled && !until?.aborted) {
       const untrained = exportWeights(network.params);
-      const outcome = await fineTune(options, { ...network, teacher, name, decisions, folder });
+      const trained = { ...network, teacher: distillation ? teacher : null };
+      recipe ??= (await options.recipeFor?.(trained, finalists.length, options.recipe)) ?? options.recipe;
+      const outcome = await fineTune({ ...options, recipe }, { ...network, teacher, name, decisions, folder });
       isCancelled ||= outcome.isCancelled && signal?.aborted === true;
       tuned = measure(network);
       const isWorse = tuned.validation < before.validation;

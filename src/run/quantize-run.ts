@@ -192,9 +192,10 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
   const context: QuantizationContext = { layers, limits, folder, episodes, prepare, sketch };
   const alike = uniformCandidates(limits);
   const { weightBits, activationBits } = limits.choices;
-  const isChoice = weightBits.length > 1 || activationBits.length > 1;
+  const most = { weightBits: weightBits.at(-1)!, activationBits: activationBits.at(-1)! };
+  const isTight = limits.cost(uniformBits(limits.pins, most)) > limits.budget;
   const isTried = options.sensitivities !== false && (options.baselines || alike.length < options.episodes);
-  const greedy = isChoice && isTried ? await greedyPolicy(options, context) : null;
+  const greedy = isTight && isTried ? await greedyPolicy(options, context) : null;
   const found = await searchPolicy({
     environment,
     starts: [...alike, ...(greedy ? [greedy] : [])].map(environment.actionsOf),
