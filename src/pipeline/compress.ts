@@ -32,7 +32,7 @@ import { recipeForTime } from "./tuning.ts";
 
 /** Of what is left of the time: pruning before quantisation, and quantisation that may turn out to be for nothing. */
 const SHARES = { pruned: 0.5, attempt: 0.55 } as const;
-/** Highest learning rate of what each stage made smaller. */
+/** Highest learning rate of what each stage made smaller, in the default epochs or more. */
 const TUNE_LR = { pruned: 0.1, quantized: 0.02 } as const;
 /** Policies that are trained alike with `--baselines`: the found one and the rules. */
 const FINALISTS = { pruned: 5, quantized: 3 } as const;
@@ -80,6 +80,13 @@ function planOf(
 
 const isOfBits = (name: StageName): boolean => name === "quantized" || name === "packed";
 
+/** In fewer epochs a pruned network is moved less far: it has no time to come back. */
+function tuneLrOf(name: StageName, epochs: number, settings: StageSettings): number {
+  const { tuneLr, recipe } = settings;
+  const course = Math.min(1, epochs / defaultSearch(imagesOf(settings)).epochs);
+  return tuneLr ?? lrFor(recipe.batchSize, isOfBits(name) ? TUNE_LR.quantized : TUNE_LR.pruned * course);
+}
+
 /** @param share of what is left of the time */
 function effortOf(name: StageName, share: number, { layers, pace }: Plan, settings: StageSettings): Promise<SearchEffort> {
   const { deadline, stages, episodes, epochs, baselines } = settings;
@@ -107,10 +114,11 @@ async function searchOptions(
   plan: Plan,
   settings: StageSettings,
 ) {
-  const { data, recipe, tuneLr, baselines, deadline } = settings;
+  const { data, recipe, baselines, deadline } = settings;
   const { episodes, epochs, sensitivities } = await effortOf(stage, share, plan, settings);
   const [until, searchUntil] = [deadline.until(share), deadline.until(share / 2)];
-  const recipeFor = recipeForTime(stage, share, settings);
+  const lrOf = (count: number) => tuneLrOf(stage, count, settings);
+  const recipeFor = recipeForTime(stage, share, lrOf, settings);
   return {
     ...commonOptions(settings, stage),
     model: opened.model,
@@ -119,7 +127,7 @@ async function searchOptions(
     episodes,
     sensitivities,
     warmup: Math.ceil(episodes / 4),
-    recipe: { ...recipe, lr: tuneLr ?? lrFor(recipe.batchSize, TUNE_LR[isOfBits(stage) ? "quantized" : "pruned"]), epochs },
+    recipe: { ...recipe, lr: lrOf(epochs), epochs },
     baselines,
     dir,
     resume,

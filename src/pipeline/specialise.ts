@@ -174,7 +174,8 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
   const found = await stages.run("specialised", async ({ dir, resume }): Promise<StageOutcome> => {
     const share = SPECIALISED_SHARE[later.length > 0 ? "before bits" : "last"];
     const until = deadline.until(share);
-    const recipeFor = recipeForTime("specialised", share, settings);
+    const lr = lrFor(recipe.batchSize, TUNE_LR);
+    const recipeFor = recipeForTime("specialised", share, () => lr, settings);
     const epochs = settings.epochs ?? defaultTuneEpochs(imagesOf(settings));
     const { card, isCancelled } = await runJointSearch({
       ...commonOptions(settings, "specialised"),
@@ -185,7 +186,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
       device,
       budgets: limits.map(absolute),
       isReachable: true,
-      recipe: { ...recipe, epochs, lr: lrFor(recipe.batchSize, TUNE_LR) },
+      recipe: { ...recipe, epochs, lr },
       dir,
       resume,
     });

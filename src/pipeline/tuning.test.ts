@@ -8,6 +8,7 @@ import { endingMs, planTuning } from "./effort.ts";
 import { recipeForTime } from "./tuning.ts";
 
 const MINUTE = 60_000;
+const lrOf = (epochs: number) => 0.001 * epochs;
 const data = easyData();
 const recipe = { ...defaultRecipe, batchSize: 16 };
 
@@ -37,8 +38,8 @@ function settingsWith(leftMs: number | null, epochs?: number) {
 }
 
 test("without a limited time, and with epochs of the user, the recipe stays as it is", () => {
-  expect(recipeForTime("pruned", 1, settingsWith(null))).toBeUndefined();
-  expect(recipeForTime("pruned", 1, settingsWith(MINUTE, 3))).toBeUndefined();
+  expect(recipeForTime("pruned", 1, lrOf, settingsWith(null))).toBeUndefined();
+  expect(recipeForTime("pruned", 1, lrOf, settingsWith(MINUTE, 3))).toBeUndefined();
 });
 
 test("what is found is trained for as many epochs as fit into the stage's share, told once, weights untouched", async () => {
@@ -49,13 +50,15 @@ test("what is found is trained for as many epochs as fit into the stage's share,
   const pace = { stepMs: 10, imageMs: 10 / recipe.batchSize };
   const images = { stepsPerEpoch: Math.floor(data.train.count / recipe.batchSize), validation: data.validation.count };
   const settings = settingsWith(MINUTE);
-  const recipeFor = recipeForTime("specialised", 0.5, settings)!;
+  const recipeFor = recipeForTime("specialised", 0.5, lrOf, settings)!;
   const ending = endingMs(pace, data.test.count);
   expect(planTuning(MINUTE / 2 - ending, pace, images)).toBeLessThan(planTuning(MINUTE, pace, images));
-  expect(await recipeFor(network, 1, recipe)).toEqual({ ...recipe, epochs: planTuning(MINUTE / 2 - ending, pace, images) });
+  const epochs = planTuning(MINUTE / 2 - ending, pace, images);
+  expect(await recipeFor(network, 1, recipe)).toEqual({ ...recipe, epochs, lr: lrOf(epochs) });
   expect(settings.notes).toHaveLength(1);
   expect(exportWeights(params)).toEqual(before);
-  const shared = recipeForTime("specialised", 0.5, settingsWith(MINUTE))!;
-  expect(await shared(network, 10, recipe)).toEqual({ ...recipe, epochs: planTuning((MINUTE / 2 - ending) / 10, pace, images) });
+  const shared = recipeForTime("specialised", 0.5, lrOf, settingsWith(MINUTE))!;
+  const tenth = planTuning((MINUTE / 2 - ending) / 10, pace, images);
+  expect(await shared(network, 10, recipe)).toEqual({ ...recipe, epochs: tenth, lr: lrOf(tenth) });
   expect((await recipeFor(network, 10, recipe)).epochs).toBe((await recipeFor(network, 1, recipe)).epochs);
 });

@@ -8,10 +8,15 @@ import { imagesOf, type StageSettings } from "./settings.ts";
 type Timing = Pick<StageSettings, "data" | "recipe" | "deadline" | "stages" | "clock" | "epochs" | "onNote">;
 
 /**
- * @param share of what is left of the time, which the stage has
+ * @param share of what is left of the time, which the stage has @param lrOf the highest learning rate for so many epochs
  * @returns undefined without a limited time, and where the user gave the epochs
  */
-export function recipeForTime(stage: StageName, share: number, settings: Timing): FineTuneOptions["recipeFor"] {
+export function recipeForTime(
+  stage: StageName,
+  share: number,
+  lrOf: (epochs: number) => number,
+  settings: Timing,
+): FineTuneOptions["recipeFor"] {
   const { data, deadline, stages, clock, epochs: given, onNote } = settings;
   const left = deadline.leftMs();
   if (left === null || given !== undefined) return undefined;
@@ -23,6 +28,6 @@ export function recipeForTime(stage: StageName, share: number, settings: Timing)
       return planTuning(timeMs / finalists, pace, imagesOf(settings));
     });
     onNote(`epochs of training what is found: ${epochs}`);
-    return { ...recipe, epochs };
+    return { ...recipe, epochs, lr: lrOf(epochs) };
   };
 }
