@@ -15,7 +15,7 @@ export interface Leverage {
 /** Pruning is a stage of its own: what is missing beyond 8 bits is left to fewer bits while it is no more than a fifth. */
 const LEFT_TO_BITS = 0.8;
 /** After pruning, layers are of other shapes and round otherwise: pruning aims this much below what bits could not make up for. */
-const MARGIN = 0.95;
+const MARGIN = 0.9;
 
 /**
  * The share of its cost that pruning must leave, 0…1, where `wanted` is what both stages together must leave; null when 8 bits, or a
