@@ -30,8 +30,8 @@ import { unlessOutOfReach } from "./so-far.ts";
 import type { StageAt } from "./stages.ts";
 import { recipeForTime } from "./tuning.ts";
 
-/** Of what is left of the time: pruning before quantisation, and quantisation that may turn out to be for nothing. */
-const SHARES = { pruned: 0.5, attempt: 0.55 } as const;
+/** Of what is left of the time: pruning before quantisation. */
+const PRUNED_SHARE = 0.5;
 /** Highest learning rate of what each stage made smaller, in the default epochs or more. */
 const TUNE_LR = { pruned: 0.1, quantized: 0.02 } as const;
 /** Policies that are trained alike with `--baselines`: the found one and the rules. */
@@ -80,11 +80,11 @@ function planOf(
 
 const isOfBits = (name: StageName): boolean => name === "quantized" || name === "packed";
 
-/** In fewer epochs a pruned network is moved less far: it has no time to come back. */
+/** In fewer epochs a network is moved less far: it has no time to come back. */
 function tuneLrOf(name: StageName, epochs: number, settings: StageSettings): number {
   const { tuneLr, recipe } = settings;
   const course = Math.min(1, epochs / defaultSearch(imagesOf(settings)).epochs);
-  return tuneLr ?? lrFor(recipe.batchSize, isOfBits(name) ? TUNE_LR.quantized : TUNE_LR.pruned * course);
+  return tuneLr ?? course * lrFor(recipe.batchSize, TUNE_LR[isOfBits(name) ? "quantized" : "pruned"]);
 }
 
 /** @param share of what is left of the time */
@@ -165,7 +165,7 @@ function pruneStage(
 function quantizeStage(
   stage: "quantized" | "packed",
   opened: OpenedModel,
-  share: number,
+  isTimedFirst: boolean,
   plan: Plan,
   settings: StageSettings,
 ): Promise<StageOutcome> {
@@ -173,7 +173,8 @@ function quantizeStage(
   const limitOf = (kind: string) => plan.reached.find((limit) => limit.kind === kind)!.limit;
   return settings.stages.run(stage, async (at) => {
     const { card, constraints, original, isCancelled } = await runQuantize({
-      ...(await searchOptions(opened, share, at, stage, plan, settings)),
+      ...(await searchOptions(opened, 1, at, stage, plan, settings)),
+      isTimedFirst,
       device,
       budgets: kinds.map((kind) => ({ kind, quantity: { kind: "absolute", value: limitOf(kind) } })),
       bits: BITS,
@@ -204,10 +205,10 @@ async function planWithFloats(opened: OpenedModel, { reached, measured }: Plan, 
 
 /** The original with floats: pruned to the latency, its weights in as few bits as the size asks for. */
 async function withFloats(opened: OpenedModel, plan: Plan, settings: StageSettings): Promise<StageOutcome[]> {
-  const pruned = await pruneStage("pruned-alone", opened, plan.targets, plan.isQuantized ? SHARES.pruned : 1, plan, settings);
+  const pruned = await pruneStage("pruned-alone", opened, plan.targets, plan.isQuantized ? PRUNED_SHARE : 1, plan, settings);
   if (!plan.isQuantized || settings.signal?.aborted) return [pruned];
   const current = await openModel(settings.stages.dirOf("pruned-alone"));
-  const packed = await unlessOutOfReach(() => quantizeStage("packed", current, 1, plan, settings), settings);
+  const packed = await unlessOutOfReach(() => quantizeStage("packed", current, false, plan, settings), settings);
   return packed ? [pruned, packed] : [pruned];
 }
 
@@ -220,7 +221,7 @@ async function attemptOnCpu(opened: OpenedModel, pruned: OpenedModel, plan: Plan
   const floats = await planWithFloats(opened, plan, settings);
   const quantized = await stages.once("integers on this cpu", async () => {
     try {
-      return await quantizeStage("quantized", pruned, floats ? SHARES.attempt : 1, plan, settings);
+      return await quantizeStage("quantized", pruned, floats !== null, plan, settings);
     } catch (error) {
       if (!(error instanceof AppError && error.code === "INFEASIBLE" && floats)) throw error;
       onNote(error.message);
@@ -246,13 +247,13 @@ export async function compress(opened: OpenedModel, costs: readonly CostLimit[],
   const outcomes: StageOutcome[] = [];
   let current = opened;
   if (targets.length > 0) {
-    outcomes.push(await pruneStage("pruned", opened, targets, isQuantized ? SHARES.pruned : 1, plan, settings));
+    outcomes.push(await pruneStage("pruned", opened, targets, isQuantized ? PRUNED_SHARE : 1, plan, settings));
     current = await openModel(stages.dirOf("pruned"));
   }
   if (!isQuantized || signal?.aborted) return { costs: reached, outcomes };
   const isForCpu = isCpu(device) && quantizationOf(plan, settings).kinds.includes("latency");
   const quantize = async () =>
-    isForCpu ? await attemptOnCpu(opened, current, plan, settings) : [await quantizeStage("quantized", current, 1, plan, settings)];
+    isForCpu ? await attemptOnCpu(opened, current, plan, settings) : [await quantizeStage("quantized", current, false, plan, settings)];
   const later = outcomes.length > 0 ? ((await unlessOutOfReach(quantize, settings)) ?? []) : await quantize();
   return { costs: reached, outcomes: [...outcomes, ...later] };
 }

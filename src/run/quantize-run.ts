@@ -31,6 +31,7 @@ import type { Card, Constraint } from "./card.ts";
 import { accuracyOn, CALIBRATION_BATCHES, type CompressionOptions, calibrationImages, trainable } from "./compression-steps.ts";
 import { deploy } from "./deploy.ts";
 import { openEpisodes } from "./episodes.ts";
+import { requireFastBits } from "./fast-bits.ts";
 import { type Accuracies, contest, type Finalist, type Outcome } from "./finalists.ts";
 import { openRunFolder } from "./folder.ts";
 import { layerCostKind, writeLayerCosts } from "./layer-costs.ts";
@@ -54,6 +55,8 @@ export interface QuantizeOptions extends CompressionOptions {
   readonly shortTune: { readonly steps: number; readonly lr: number };
   /** Begin with bits by sensitivity, which takes a while to measure on deep networks (default true). */
   readonly sensitivities?: boolean;
+  /** Where a latency on this CPU is limited: refuse before the search what integers, timed as a whole, do not meet (default false). */
+  readonly isTimedFirst?: boolean;
   /** Train the best uniform bits, and those by sensitivity, alike. */
   readonly baselines: boolean;
 }
@@ -138,6 +141,7 @@ export async function runQuantize(options: QuantizeOptions): Promise<QuantizeRes
     latencies: readKept<LayerLatencies>(dir, LATENCIES, options),
     onProgress: (done) => measuring(done),
   });
+  if (options.isTimedFirst && !options.resume) await requireFastBits(options, layers, quantization, limits);
   const costsOf = (bits: readonly Precision[]) => limits.limits.map(({ cost }) => cost(bits));
   const bitOpsOf = bitOps(layers);
   const float = layers.map(() => ({ weightBits: FLOAT_BITS, activationBits: FLOAT_BITS }));
