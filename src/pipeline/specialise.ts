@@ -41,10 +41,10 @@ export interface SpecialiseOptions {
   readonly source: JointDescription["data"];
 }
 
-/** Highest learning rate of the found sub-net. */
-const TUNE_LR = 0.05;
+/** Highest learning rate of the found sub-net: refined where the supernet was trained to the end, else still learning. */
+const TUNE_LR = { refined: 0.05, learning: 0.15 } as const;
 /** Of the whole time: the supernet with its predictors. */
-const SUPERNET_SHARE = 0.65;
+const SUPERNET_SHARE = 0.45;
 /** Of what is left then: the choice of a sub-net and its training. */
 const SPECIALISED_SHARE = { "before bits": 0.6, last: 1 } as const;
 
@@ -174,11 +174,14 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
   const found = await stages.run("specialised", async ({ dir, resume }): Promise<StageOutcome> => {
     const share = SPECIALISED_SHARE[later.length > 0 ? "before bits" : "last"];
     const until = deadline.until(share);
-    const lr = lrFor(recipe.batchSize, TUNE_LR);
+    // the largest of a supernet that was trained for a while only is no better than what is found: nothing is learnt from it
+    const isRefined = effort.epochs >= defaultJoint(imagesOf(settings), isAccelerator(device)).epochs / 2;
+    const lr = lrFor(recipe.batchSize, TUNE_LR[isRefined ? "refined" : "learning"]);
     const recipeFor = recipeForTime("specialised", share, () => lr, settings);
     const epochs = settings.epochs ?? defaultTuneEpochs(imagesOf(settings));
     const { card, isCancelled } = await runJointSearch({
       ...commonOptions(settings, "specialised"),
+      distillation: settings.distillation && isRefined,
       ...(until ? { until } : {}),
       ...(recipeFor ? { recipeFor } : {}),
       supernetDir: stages.dirOf("supernet"),
