@@ -41,8 +41,8 @@ export interface SpecialiseOptions {
   readonly source: JointDescription["data"];
 }
 
-/** Highest learning rate of the found sub-net: refined where the supernet was trained to the end, else still learning. */
-const TUNE_LR = { refined: 0.05, learning: 0.15 } as const;
+/** Highest learning rate of a sub-net that was found in a supernet that is trained to the end. */
+const REFINEMENT_LR = 0.05;
 /** Of the whole time: the supernet with its predictors. */
 const SUPERNET_SHARE = 0.45;
 /** Of what is left then: the choice of a sub-net and its training. */
@@ -176,7 +176,7 @@ export async function specialise(options: SpecialiseOptions, costs: readonly Cos
     const until = deadline.until(share);
     // the largest of a supernet that was trained for a while only is no better than what is found: nothing is learnt from it
     const isRefined = effort.epochs >= defaultJoint(imagesOf(settings), isAccelerator(device)).epochs / 2;
-    const lr = lrFor(recipe.batchSize, TUNE_LR[isRefined ? "refined" : "learning"]);
+    const lr = isRefined ? lrFor(recipe.batchSize, REFINEMENT_LR) : recipe.lr;
     const recipeFor = recipeForTime("specialised", share, () => lr, settings);
     const epochs = settings.epochs ?? defaultTuneEpochs(imagesOf(settings));
     const { card, isCancelled } = await runJointSearch({
