@@ -1,6 +1,6 @@
 /** @file The error type of the project. Messages follow `<where>: <what must hold>, got <actual> — <what to do>`. */
 
-export type ErrorCode = "CONFIG" | "SHAPE" | "DATA" | "ONNX" | "BACKEND" | "INFEASIBLE" | "NOT_REACHED" | "STORE" | "INTERNAL";
+export type ErrorCode = "CONFIG" | "SHAPE" | "DATA" | "ONNX" | "BACKEND" | "DIVERGED" | "INFEASIBLE" | "NOT_REACHED" | "STORE" | "INTERNAL";
 
 /** Exit code of the command line for each error code: 2 usage, 3 infeasible, 4 not reached (best saved), 1 anything else. */
 export const EXIT_CODES = {
@@ -9,6 +9,7 @@ export const EXIT_CODES = {
   DATA: 1,
   ONNX: 1,
   BACKEND: 1,
+  DIVERGED: 1,
   INFEASIBLE: 3,
   NOT_REACHED: 4,
   STORE: 1,

@@ -1,5 +1,6 @@
 /** @file The end of a run that makes a model smaller: every policy is trained alike, and the best of them becomes the run's model. */
 import { existsSync } from "node:fs";
+import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/types.ts";
 import { exportWeights, importWeights, type ParameterStore } from "../nn/parameters.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -48,7 +49,7 @@ const areMet = ({ constraints }: Card): boolean => constraints.every(({ isMet })
 
 /**
  * Trains the finalists and deploys the one of the highest validation accuracy: the found policy at once, another only if it is better
- * and its file meets the limits too. Training that lost accuracy is taken back.
+ * and its file meets the limits too. Training that lost accuracy, or diverged, is taken back.
  */
 export async function contest<Name extends string, N extends Network>(
   options: FineTuneOptions,
@@ -73,13 +74,19 @@ export async function contest<Name extends string, N extends Network>(
       const untrained = exportWeights(network.params);
       const trained = { ...network, teacher: distillation ? teacher : null };
       recipe ??= (await options.recipeFor?.(trained, finalists.length, options.recipe)) ?? options.recipe;
-      const outcome = await fineTune({ ...options, recipe }, { ...network, teacher, name, decisions, folder });
-      isCancelled ||= outcome.isCancelled && signal?.aborted === true;
-      tuned = measure(network);
-      const isWorse = tuned.validation < before.validation;
-      if (isWorse) importWeights(network.params, untrained);
-      const verdict = isWorse ? ", which is worse than before: the weights from before training are kept" : "";
-      onNote(`${name}: after fine-tuning validation ${formatPercent(tuned.validation)}, test ${formatPercent(tuned.test)}${verdict}`);
+      try {
+        const outcome = await fineTune({ ...options, recipe }, { ...network, teacher, name, decisions, folder });
+        isCancelled ||= outcome.isCancelled && signal?.aborted === true;
+        tuned = measure(network);
+        onNote(`${name}: after fine-tuning validation ${formatPercent(tuned.validation)}, test ${formatPercent(tuned.test)}`);
+      } catch (error) {
+        if (!(error instanceof AppError && error.code === "DIVERGED")) throw error;
+        onNote(`${name}: ${error.message}`);
+      }
+      if (!tuned || tuned.validation < before.validation) {
+        importWeights(network.params, untrained);
+        onNote(`${name}: training did not make it better, the weights from before it are kept`);
+      }
     }
     outcomes.push({ name, decisions, ...before, tuned });
     onOutcome(outcomes);

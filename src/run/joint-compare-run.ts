@@ -56,7 +56,7 @@ function begin({ dir, config, resume, clock }: JointCompareOptions): RunFolder {
 }
 
 /** What keeps one route from its end, and not the others. */
-const OF_A_ROUTE: ReadonlySet<string> = new Set(["INFEASIBLE", "NOT_REACHED", "BACKEND", "ONNX"]);
+const OF_A_ROUTE: ReadonlySet<string> = new Set(["INFEASIBLE", "NOT_REACHED", "BACKEND", "DIVERGED", "ONNX"]);
 /** Beside bits that differ, if the space has them. */
 const FIXED_BITS = [4, 8] as const;
 /** The sequential route costs its architectures at so many. */

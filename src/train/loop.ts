@@ -57,7 +57,7 @@ export function stepsPerEpoch(images: number, batchSize: number): number {
  * Trains in place. Deterministic for a seed, thread count and machine.
  *
  * @returns how many epochs were completed; fewer than asked for when `signal` ended it
- * @throws AppError BACKEND when the loss is no longer a number
+ * @throws AppError DIVERGED when the loss is no longer a number
  */
 export async function trainLoop(options: TrainingOptions): Promise<{ completedEpochs: number; isCancelled: boolean }> {
   const { data, epochs, batchSize, optimizer, schedule, seed, signal, clock = systemClock } = options;
@@ -80,7 +80,7 @@ export async function trainLoop(options: TrainingOptions): Promise<{ completedEp
       const result = options.gradients(step, batch, rng.fork(`step ${step}`));
       if (!Number.isFinite(result.loss)) {
         throw new AppError(
-          "BACKEND",
+          "DIVERGED",
           `training: the loss must be a number, got ${result.loss} in step ${step} — use a lower learning rate`,
         );
       }
