@@ -34,30 +34,29 @@ function reachOfTiny(options: Pick<ReachOptions, "costs" | "device" | "arithmeti
   });
 }
 
+async function latencyAndSizeOnCpu(arithmetic: ReachOptions["arithmetic"]) {
+  const device = await openCpu({ cacheDir: mkdtempSync(join(tmpdir(), "fettle-reach-")) });
+  const costs = [
+    { kind: "latency", quantity: half },
+    { kind: "size", quantity: half },
+  ] as const;
+  return (await reachOfTiny({ costs, device, arithmetic })).reached;
+}
+
 test("channels go in the device's steps, whatever is limited", async () => {
   const { step } = await reachOfTiny({ costs: [{ kind: "size", quantity: half }], device: stairs, arithmetic: "integers" });
   expect(step).toBe(8);
 });
 
 test("what a file has beside its weights is not made smaller twice, where integers are for a CPU too", async () => {
-  const device = await openCpu({ cacheDir: mkdtempSync(join(tmpdir(), "fettle-reach-")) });
-  const costs = [
-    { kind: "latency", quantity: half },
-    { kind: "size", quantity: half },
-  ] as const;
-  const { reached } = await reachOfTiny({ costs, device, arithmetic: "integers" });
+  const reached = await latencyAndSizeOnCpu("integers");
   const { fewestBits, pruned, both } = reached[1]!.leverage;
   expect(both).toBeGreaterThan(fewestBits * pruned);
   expect(both).toBeLessThanOrEqual(Math.min(fewestBits, pruned));
 });
 
 test("where a CPU computes with floats, bits only store them: its latency is pruning's alone", async () => {
-  const device = await openCpu({ cacheDir: mkdtempSync(join(tmpdir(), "fettle-reach-")) });
-  const costs = [
-    { kind: "latency", quantity: half },
-    { kind: "size", quantity: half },
-  ] as const;
-  const { reached } = await reachOfTiny({ costs, device, arithmetic: "floats" });
+  const reached = await latencyAndSizeOnCpu("floats");
   const [latency, size] = reached.map(({ leverage }) => leverage);
   expect(latency).toMatchObject({ eightBits: 1, fewestBits: 1, both: latency!.pruned });
   expect(size!.fewestBits).toBeLessThan(size!.eightBits);
